@@ -1,0 +1,1 @@
+"""Buildstep: a pushed tree becomes an image."""

@@ -1,0 +1,1 @@
+"""The one command table, used by SSH and by the local pushlog command."""

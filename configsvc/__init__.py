@@ -1,0 +1,1 @@
+"""An app's desired state: config, formation, domains, releases."""

@@ -1,0 +1,1 @@
+"""Containers: start, check, hand over, drain, stop."""

@@ -1,0 +1,1 @@
+"""The SSH door: git push, clone and the command table."""

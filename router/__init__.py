@@ -1,0 +1,1 @@
+"""nginx: one file per app, tested, swapped and proved."""

@@ -1,0 +1,1 @@
+"""What every service shares: the log, the bus, the blobs, the keyring, the settings."""

@@ -1,0 +1,366 @@
+"""The catalogue: every event that can stand in the log, with its wire name, schema version and one emitting service.
+
+Recorded events live for ever. A field is never renamed or given another meaning: a changed shape is a new schema
+version with an upcaster in `UPCASTERS`, and tests/contract/samples keeps a stored sample of each version.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Generic, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from services.errors import BrokenLog
+from services.names import (
+    AppNameField,
+    CommitField,
+    ConfigKeyField,
+    DigestField,
+    FingerprintField,
+    HostField,
+    KeyNameField,
+    ProcessField,
+    RefField,
+    UuidField,
+)
+
+
+class Event(BaseModel):
+    """What happened, without where and when. Subclasses register themselves in the catalogue."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    TYPE: ClassVar[str]
+    EMITTER: ClassVar[str]
+    SCHEMA: ClassVar[int]
+    TERMINAL: ClassVar[bool]
+
+    def __init_subclass__(cls, type: str = "", emitter: str = "", schema: int = 1, terminal: bool = False) -> None:
+        super().__init_subclass__()
+        if type:
+            cls.TYPE, cls.EMITTER, cls.SCHEMA, cls.TERMINAL = type, emitter, schema, terminal
+            CATALOGUE[type] = cls
+
+
+CATALOGUE: dict[str, type[Event]] = {}
+UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {}
+"""(wire name, schema version) → a function from that version's data to the next version's."""
+
+E = TypeVar("E", bound=Event, covariant=True)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded(Generic[E]):
+    """An event as it stands in the log: CloudEvents 1.0 attributes, the log's own, and the data.
+
+    `time` is RFC 3339 in UTC, `position` counts from 1 over the whole log, `version` from 1 within the stream,
+    `actor` is `local`, or a key's name and fingerprint, or a service; `origin` is the address it came from and
+    `command` its command line, secrets masked, both empty for what a service did. `hash` chains to the event before.
+    """
+
+    id: str
+    source: str
+    type: str
+    schema: int
+    subject: str
+    time: str
+    position: int
+    stream: str
+    version: int
+    actor: str
+    origin: str
+    command: str
+    correlationid: str
+    causationid: str
+    hash: str
+    data: E
+
+
+def decode(type: str, schema: int, data: dict[str, Any]) -> Event:
+    """The event of a stored row, upcast to today's shape.
+
+    Raises BrokenLog for a type or schema version that this Pushlog does not know: it is never skipped.
+    """
+    model = CATALOGUE.get(type)
+    if model is None:
+        raise BrokenLog(f"the log holds {type!r}, which this Pushlog does not know; run the version that wrote it")
+    if schema > model.SCHEMA:
+        raise BrokenLog(f"the log holds {type} in schema {schema}, newer than {model.SCHEMA}; upgrade Pushlog")
+    while schema < model.SCHEMA:
+        data = UPCASTERS[type, schema](data)
+        schema += 1
+    return model.model_validate(data)
+
+
+def app_stream(app: str) -> str:
+    """An app's desired state and releases."""
+    return f"app/{app}"
+
+
+def name_stream(name: str) -> str:
+    """Whose an app name is."""
+    return f"name/{name}"
+
+
+def domain_stream(host: str) -> str:
+    """Whose a domain is."""
+    return f"domain/{host}"
+
+
+def key_stream(fingerprint: str) -> str:
+    """One SSH key's story."""
+    return f"key/{fingerprint}"
+
+
+def work_stream(trigger: str) -> str:
+    """The work that the event with the id `trigger` asks for: its claims and outcome."""
+    return f"work/{trigger}"
+
+
+class AppEvent(Event):
+    """An event about one app, by the app's uuid."""
+
+    app: UuidField
+
+
+# Keys (gitreceiver)
+
+
+class KeyAdded(Event, type="key.added", emitter="gitreceiver", terminal=True):
+    """A public key may push and command. `public_key` is `<algorithm> <base64>`."""
+
+    name: KeyNameField
+    fingerprint: FingerprintField
+    public_key: str
+
+
+class KeyRemoved(Event, type="key.removed", emitter="gitreceiver", terminal=True):
+    """A public key may nothing from here on."""
+
+    name: KeyNameField
+    fingerprint: FingerprintField
+
+
+# Apps and their desired state (configsvc)
+
+
+class NameTaken(AppEvent, type="name.taken", emitter="configsvc", terminal=True):
+    """On `name/<name>`: the name is this app's."""
+
+    name: AppNameField
+
+
+class NameFreed(AppEvent, type="name.freed", emitter="configsvc", terminal=True):
+    """On `name/<name>`: the name is anyone's again."""
+
+    name: AppNameField
+
+
+class AppCreated(AppEvent, type="app.created", emitter="configsvc", terminal=True):
+    """On `app/<uuid>`: an app exists."""
+
+    name: AppNameField
+
+
+class AppDestroyed(AppEvent, type="app.destroyed", emitter="configsvc"):
+    """On `app/<uuid>`: the app is gone; its containers, route and repository follow."""
+
+    name: AppNameField
+
+
+class DomainTaken(AppEvent, type="domain.taken", emitter="configsvc", terminal=True):
+    """On `domain/<host>`: the domain is this app's."""
+
+    host: HostField
+
+
+class DomainFreed(AppEvent, type="domain.freed", emitter="configsvc", terminal=True):
+    """On `domain/<host>`: the domain is anyone's again."""
+
+    host: HostField
+
+
+class ConfigChanged(AppEvent, type="config.changed", emitter="configsvc", terminal=True):
+    """Config keys set, to sealed values (services/keyring.py), and unset."""
+
+    set: dict[ConfigKeyField, str] = Field(default_factory=dict)
+    unset: list[ConfigKeyField] = Field(default_factory=list)
+
+
+class FormationChanged(AppEvent, type="formation.changed", emitter="configsvc", terminal=True):
+    """How many containers of the named process types are wanted."""
+
+    formation: dict[ProcessField, int]
+
+
+class ReleaseCreated(AppEvent, type="release.created", emitter="configsvc"):
+    """An app's whole desired state under the next number: v1, v2, …
+
+    `image` is the image's id, `processes` the Procfile's commands, `formation` how many of each, `config` sealed.
+    `push` is the id of the push.received it came from, or empty; `deploy` is false for what is only recorded.
+    """
+
+    number: int = Field(ge=1)
+    change: str
+    image: DigestField
+    commit: CommitField
+    config: dict[ConfigKeyField, str]
+    processes: dict[ProcessField, str]
+    formation: dict[ProcessField, int]
+    domains: list[HostField]
+    push: str = ""
+    deploy: bool = True
+
+
+# A push (gitreceiver)
+
+
+class PushReceived(AppEvent, type="push.received", emitter="gitreceiver"):
+    """A pack is durable and its commit is to be built. `source` is the blob of the tree as a tar.
+
+    `old` is the ref's commit before, empty when the ref is new.
+    """
+
+    ref: RefField
+    old: CommitField | None
+    new: CommitField
+    source: DigestField
+
+
+class RefMoved(AppEvent, type="ref.moved", emitter="gitreceiver", terminal=True):
+    """A branch or tag points to `new` from here on. `deploys` tells the deploy branch from stored ones."""
+
+    ref: RefField
+    old: CommitField | None
+    new: CommitField
+    deploys: bool
+
+
+# A build (builder), on work/<push.received id>
+
+
+class BuildStarted(AppEvent, type="build.started", emitter="builder", terminal=True):
+    """A builder claimed the push, for the `attempt`th time."""
+
+    attempt: int = Field(ge=1)
+
+
+class BuildSucceeded(AppEvent, type="build.succeeded", emitter="builder"):
+    """The image of a push. `image` and `stack` are image ids, `output` the blob of what the build printed."""
+
+    attempt: int
+    image: DigestField
+    stack: DigestField
+    buildpack: str
+    processes: dict[ProcessField, str]
+    commit: CommitField
+    output: DigestField
+
+
+class BuildFailed(AppEvent, type="build.failed", emitter="builder", terminal=True):
+    """No image came of a push; `reason` is a sentence."""
+
+    attempt: int
+    reason: str
+    output: DigestField | None
+
+
+# A deploy (deployer) and its route (router), on work/<release.created id>
+
+
+class Slot(BaseModel):
+    """One container of a deploy: `web.1` at the address that the deployer assigned.
+
+    `made_by` is the release.created id and `attempt` the attempt that started it: a scale or a domain change keeps
+    running containers whose `spec` (a digest of all that Docker is told) is unchanged.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+    process: ProcessField
+    number: int = Field(ge=1)
+    address: str
+    port: int
+    spec: str
+    made_by: str
+    attempt: int
+
+
+class DeployStarted(AppEvent, type="deploy.started", emitter="deployer", terminal=True):
+    """A deployer claimed the release, for the `attempt`th time, and will run exactly these containers."""
+
+    release: int
+    attempt: int = Field(ge=1)
+    slots: list[Slot]
+
+
+class DeploySucceeded(AppEvent, type="deploy.succeeded", emitter="deployer"):
+    """The release's containers are up and healthy, and not routed yet."""
+
+    release: int
+    attempt: int
+    slots: list[Slot]
+
+
+class DeployFailed(AppEvent, type="deploy.failed", emitter="deployer", terminal=True):
+    """The release does not serve, and never will; its containers are gone. `output` holds their last lines."""
+
+    release: int
+    attempt: int
+    reason: str
+    output: DigestField | None
+
+
+class RoutePublished(AppEvent, type="route.published", emitter="router"):
+    """The release answered through nginx and the one before no longer does. No hosts: an app without web.
+
+    `replaces` is the number of the release that was current before, if there was one.
+    """
+
+    release: int
+    attempt: int
+    hosts: list[HostField]
+    upstreams: list[str]
+    replaces: int | None
+    push: str
+
+
+class RouteRejected(AppEvent, type="route.rejected", emitter="router"):
+    """nginx did not take the release's route; every app is served as before."""
+
+    release: int
+    attempt: int
+    reason: str
+
+
+class ReleaseRetired(AppEvent, type="release.retired", emitter="deployer", terminal=True):
+    """The containers that `release` left behind are drained and stopped."""
+
+    release: int
+    by: int
+
+
+class CloudEvent:
+    """The CloudEvents 1.0 shape of a recorded event."""
+
+    @staticmethod
+    def of(recorded: Recorded[Event]) -> Mapping[str, Any]:
+        """A JSON-ready mapping: CloudEvents attributes, the log's as extensions, and `data`."""
+        return {
+            "specversion": "1.0",
+            "id": recorded.id,
+            "source": f"/pushlog/{recorded.source}",
+            "type": recorded.type,
+            "subject": recorded.subject,
+            "time": recorded.time,
+            "datacontenttype": "application/json",
+            "schemaversion": recorded.schema,
+            "position": recorded.position,
+            "stream": recorded.stream,
+            "version": recorded.version,
+            "actor": recorded.actor,
+            "origin": recorded.origin,
+            "command": recorded.command,
+            "correlationid": recorded.correlationid,
+            "causationid": recorded.causationid,
+            "hash": recorded.hash,
+            "data": recorded.data.model_dump(mode="json"),
+        }

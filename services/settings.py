@@ -1,0 +1,141 @@
+"""Every setting, declared once: its type, its default, a line of help, and whether it is secret.
+
+Values come from `PUSHLOG_*` environment variables, else from a TOML file (`PUSHLOG_CONFIG`, by default
+`pushlog.toml` in the home). An unknown or bad one is an error, so that a typing mistake never passes for a default.
+"""
+
+import os
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+
+from services import names
+from services.errors import BadInput
+
+PREFIX = "PUSHLOG_"
+Port = Annotated[int, Field(ge=1, le=65535)]
+Positive = Annotated[float, Field(gt=0)]
+Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
+InstanceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
+
+
+def default_home() -> Path:
+    """`/var/lib/pushlog` for root, else `~/.local/share/pushlog`."""
+    return Path("/var/lib/pushlog") if os.geteuid() == 0 else Path.home() / ".local/share/pushlog"
+
+
+class Settings(BaseModel):
+    """One instance's settings. Build it with `load`; the field names are the variables' without the prefix."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    home: Path = Field(default_factory=default_home, description="Where the instance keeps everything it owns.")
+    instance: InstanceName = Field("pushlog", description="The instance's name; labels all that it makes in Docker.")
+    domain: Annotated[str, AfterValidator(names.host)] = Field(
+        "localhost", description="Apps are served at <app>.<domain>."
+    )
+    ssh_port: Port = Field(2222, description="The port of the SSH door.")
+    ssh_bind: str = Field("", description="The address of the SSH door; empty: every address.")
+    http_port: Port = Field(8080, description="The port of the router.")
+    http_bind: str = Field("", description="The address of the router; empty: every address.")
+    broker_url: SecretStr = Field(
+        SecretStr("inprocess://"), description="The bus: inprocess:// or amqp://user:password@host/vhost."
+    )
+    log_url: SecretStr | None = Field(None, description="The log's database; by default SQLite in the home.")
+    master_key: SecretStr | None = Field(
+        None, description="The key that seals all secrets, 64 hexadecimal digits; by default a file in the home."
+    )
+    subnet: str | None = Field(None, description="The apps' network, such as 10.77.0.0/20; by default a free one.")
+    stack_image: str = Field("pushlog/stack:bookworm", description="The image that apps are built from.")
+    nginx: str = Field("nginx", description="The nginx program.")
+    build_trust_host_ca: bool = Field(True, description="Builds trust the CA bundle that the host trusts.")
+    build_http_proxy: str | None = Field(
+        default_factory=lambda: os.environ.get("HTTP_PROXY") or os.environ.get("http_proxy"),
+        description="HTTP proxy of builds; by default the host's HTTP_PROXY.",
+    )
+    build_https_proxy: str | None = Field(
+        default_factory=lambda: os.environ.get("HTTPS_PROXY") or os.environ.get("https_proxy"),
+        description="HTTPS proxy of builds; by default the host's HTTPS_PROXY.",
+    )
+    build_no_proxy: str | None = Field(
+        default_factory=lambda: os.environ.get("NO_PROXY") or os.environ.get("no_proxy"),
+        description="Hosts that builds reach without a proxy; by default the host's NO_PROXY.",
+    )
+    build_memory: Memory = Field("2g", description="Memory limit of a build.")
+    build_cpus: Positive = Field(2.0, description="CPU limit of a build, in cores.")
+    build_pids: Annotated[int, Field(ge=16)] = Field(1024, description="Process limit of a build.")
+    build_timeout: Positive = Field(1800.0, description="Time limit of a build, in seconds.")
+    build_output_limit: Annotated[int, Field(ge=1)] = Field(
+        16 * 1024 * 1024, description="How many bytes of a build's output are kept."
+    )
+    build_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(2, description="How many builds run at once.")
+    push_limit: Annotated[int, Field(ge=1)] = Field(
+        500 * 1024 * 1024, description="Size limit of a pushed pack, in bytes."
+    )
+    file_limit: Annotated[int, Field(ge=1)] = Field(
+        100 * 1024 * 1024, description="Size limit of one file in a pushed tree, in bytes."
+    )
+    tree_limit: Annotated[int, Field(ge=1)] = Field(
+        1024 * 1024 * 1024, description="Size limit of a pushed tree, unpacked, in bytes."
+    )
+    check_timeout: Positive = Field(60.0, description="Seconds in which a web process must accept TCP on its port.")
+    check_uptime: Positive = Field(10.0, description="Seconds that a process without a port must stay up.")
+    drain: Annotated[float, Field(ge=0)] = Field(
+        10.0, description="Seconds that old containers may finish their requests before SIGTERM."
+    )
+    stop_timeout: Annotated[float, Field(ge=0)] = Field(30.0, description="Seconds between SIGTERM and SIGKILL.")
+    lease: Annotated[float, Field(ge=1, le=20)] = Field(
+        20.0, description="Seconds after which a silent holder of work is given up."
+    )
+    body_limit: Memory = Field("1m", description="Size limit of a request's body.")
+
+    @property
+    def database(self) -> str:
+        """The SQLAlchemy URL of the log."""
+        return self.log_url.get_secret_value() if self.log_url else f"sqlite:///{self.home / 'log.sqlite'}"
+
+
+def variables() -> dict[str, str]:
+    """The name of each environment variable, and the field it sets."""
+    return {PREFIX + field.upper(): field for field in Settings.model_fields}
+
+
+def load(environ: Mapping[str, str] | None = None) -> Settings:
+    """The settings from `environ` (the process's own, if None) over the TOML file.
+
+    Raises BadInput, naming the setting, for an unknown, missing or bad one; a secret's value is not in the sentence.
+    """
+    environ = os.environ if environ is None else environ
+    known = variables()
+    unknown = sorted({k for k in environ if k.startswith(PREFIX)} - set(known) - {PREFIX + "CONFIG"})
+    if unknown:
+        raise BadInput(f"{unknown[0]}: there is no such setting; allowed are {', '.join(sorted(known))}")
+    given = {field: environ[name] for name, field in known.items() if name in environ}
+    home = Path(given.get("home") or default_home())
+    named = environ.get(PREFIX + "CONFIG")
+    values = {**_from_file(Path(named) if named else home / "pushlog.toml", required=named is not None), **given}
+    try:
+        settings = Settings.model_validate(values)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        raise BadInput(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
+    if not settings.home.is_absolute():
+        raise BadInput(
+            f"{PREFIX}HOME: {names.shown(str(settings.home))} is not an absolute path; allowed are absolute paths"
+        )
+    return settings
+
+
+def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
+    """The file's settings by field name; none when an unnamed file is not there."""
+    try:
+        return tomllib.loads(path.read_text())
+    except FileNotFoundError:
+        if required:
+            raise BadInput(f"{PREFIX}CONFIG: {names.shown(str(path))} is not there; allowed is a TOML file") from None
+        return {}
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{path}: {error}; allowed is TOML") from None
