@@ -1,0 +1,170 @@
+"""How an event becomes a row: ids, canonical bytes and the hash that chains each event to the one before."""
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+
+from services.events import Event, Recorded, decode
+
+GENESIS = "0" * 64
+
+
+def uuid7() -> str:
+    """A fresh UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits."""
+    value = (time.time_ns() // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
+    value = value & ~(0xF << 76) | 0x7 << 76
+    value = value & ~(0x3 << 62) | 0x2 << 62
+    text = f"{value:032x}"
+    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+
+
+def now() -> str:
+    """The present time as it stands in the log: RFC 3339, UTC, microseconds."""
+    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """An event to be appended, and the stream it belongs to. `subject` is the app's name, or what it is about."""
+
+    stream: str
+    subject: str
+    event: Event
+    id: str = field(default_factory=uuid7)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why something is appended: the service that does it, who asked for it from where, and what it follows from.
+
+    `command` is the command line with secrets masked. `correlationid` names the whole story (one push, one command),
+    `causationid` the event that asked for this one.
+    """
+
+    source: str
+    actor: str
+    origin: str = ""
+    command: str = ""
+    correlationid: str = ""
+    causationid: str = ""
+
+    @classmethod
+    def after(cls, source: str, trigger: Recorded[Event]) -> "Cause":
+        """The cause of what `source` records because of `trigger`: the same actor and story."""
+        return cls(source, trigger.actor, "", "", trigger.correlationid, trigger.id)
+
+    def by(self, source: str) -> "Cause":
+        """The same cause, as recorded by `source`."""
+        return replace(self, source=source)
+
+
+class Head(NamedTuple):
+    """The end of the log: the last position (0: empty) and its hash."""
+
+    position: int
+    hash: str
+
+
+COLUMNS = (
+    "position",
+    "id",
+    "stream",
+    "version",
+    "type",
+    "schema",
+    "source",
+    "subject",
+    "time",
+    "actor",
+    "origin",
+    "command",
+    "correlationid",
+    "causationid",
+    "data",
+)
+"""A row's hashed columns in canonical order; `hash` follows them."""
+
+Row = tuple[Any, ...]
+
+
+def canonical(value: Any) -> str:
+    """JSON in one possible spelling: sorted keys, no spaces, no escapes beyond JSON's own."""
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+
+
+def row_hash(before: str, row: Row) -> str:
+    """The hash of a row (without its own hash) that follows the event with the hash `before`."""
+    return hashlib.sha256(f"{before}\n{canonical(list(row))}".encode()).hexdigest()
+
+
+def make_rows(head: Head, versions: dict[str, int], drafts: Iterable[Draft], cause: Cause, time: str) -> Iterator[Row]:
+    """The rows that `drafts` become after `head`, hash last. `versions` holds each stream's version and is advanced."""
+    position, before = head
+    for draft in drafts:
+        position += 1
+        versions[draft.stream] = versions.get(draft.stream, 0) + 1
+        row: Row = (
+            position,
+            draft.id,
+            draft.stream,
+            versions[draft.stream],
+            draft.event.TYPE,
+            draft.event.SCHEMA,
+            cause.source,
+            draft.subject,
+            time,
+            cause.actor,
+            cause.origin,
+            cause.command,
+            cause.correlationid or draft.id,
+            cause.causationid,
+            canonical(draft.event.model_dump(mode="json")),
+        )
+        before = row_hash(before, row)
+        yield (*row, before)
+
+
+def recorded(row: Row) -> Recorded[Event]:
+    """The event of a stored row. Raises BrokenLog for what this Pushlog does not know."""
+    (
+        position,
+        id_,
+        stream,
+        version,
+        type_,
+        schema,
+        source,
+        subject,
+        time,
+        actor,
+        origin,
+        command,
+        corr,
+        caus,
+        data,
+        h,
+    ) = row
+    event = decode(type_, schema, json.loads(data))
+    return Recorded(
+        id_,
+        source,
+        type_,
+        schema,
+        subject,
+        time,
+        position,
+        stream,
+        version,
+        actor,
+        origin,
+        command,
+        corr,
+        caus,
+        h,
+        event,
+    )
