@@ -42,7 +42,8 @@ class Settings(BaseModel):
     http_port: Port = Field(8080, description="The port of the router.")
     http_bind: str = Field("", description="The address of the router; empty: every address.")
     broker_url: SecretStr = Field(
-        SecretStr("inprocess://"), description="The bus: inprocess:// or amqp://user:password@host/vhost."
+        SecretStr("inprocess://localhost"),
+        description="The bus: inprocess://localhost or amqp://user:password@host/vhost.",
     )
     log_url: SecretStr | None = Field(None, description="The log's database; by default SQLite in the home.")
     master_key: SecretStr | None = Field(

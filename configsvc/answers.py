@@ -1,0 +1,115 @@
+"""What configsvc answers over RPC: commands recorded, and questions about caught-up state. All values are JSON."""
+
+from collections.abc import Callable
+from typing import Any
+from uuid import uuid4
+
+from configsvc import apps, changes
+from configsvc.ports import Ports
+from configsvc.state import App
+from services import names
+from services.chain import Cause
+from services.decide import Decision, commit
+from services.events import ReleaseCreated
+
+Json = dict[str, Any]
+
+
+def create_app(ports: Ports, name: str, cause: Json, app: str | None) -> Json:
+    """Create an app, under the uuid `app` if one is given. Raises BadInput or Refused."""
+    app = app or str(uuid4())
+    _record(ports, cause, lambda: apps.create(ports.state, app, name, ports.domain))
+    return {"name": name, "app": app}
+
+
+def destroy_app(ports: Ports, name: str, cause: Json) -> Json:
+    """End an app. Raises NoSuchApp."""
+    _record(ports, cause, lambda: apps.destroy(ports.state, name))
+    return {"name": name}
+
+
+def list_apps(ports: Ports) -> list[Json]:
+    """Every app by name: `release` is the current one's number, or None."""
+    ports.projections.catch_up()
+    rows = []
+    for name in sorted(ports.state.names):
+        app = ports.state.named(name)
+        number = app.current.data.number if app.current else None
+        rows.append({"name": name, "app": app.id, "created": app.created, "release": number, "deployed": bool(number)})
+    return rows
+
+
+def app_exists(ports: Ports, name: str) -> bool:
+    """Whether an app is called `name`."""
+    ports.projections.catch_up()
+    return name in ports.state.names
+
+
+def config(ports: Ports, name: str) -> dict[str, str]:
+    """An app's config, sealed."""
+    return dict(_app(ports, name).config)
+
+
+def change_config(ports: Ports, name: str, set: dict[str, str], unset: list[str], deploy: bool, cause: Json) -> Json:
+    """Set and unset config; see `_change` for what is answered."""
+    return _change(ports, cause, lambda: changes.config(ports.state, name, set, unset, deploy))
+
+
+def formation(ports: Ports, name: str) -> dict[str, int]:
+    """How many containers of each process type are wanted."""
+    return changes.wanted(_app(ports, name))
+
+
+def scale(ports: Ports, name: str, formation: dict[str, int], deploy: bool, cause: Json) -> Json:
+    """Change the formation; see `_change` for what is answered."""
+    return _change(ports, cause, lambda: changes.scale(ports.state, name, formation, deploy))
+
+
+def domains(ports: Ports, name: str) -> list[str]:
+    """An app's domains in the order they were added."""
+    return list(_app(ports, name).domains)
+
+
+def change_domains(ports: Ports, name: str, add: list[str], remove: list[str], cause: Json) -> Json:
+    """Take and free domains; see `_change` for what is answered."""
+    return _change(ports, cause, lambda: changes.domains(ports.state, name, add, remove, ports.domain))
+
+
+def releases(ports: Ports, name: str) -> list[Json]:
+    """An app's releases, newest first."""
+    return [
+        {
+            "number": release.data.number,
+            "change": release.data.change,
+            "by": release.actor,
+            "when": release.time,
+            "status": release.status,
+        }
+        for release in reversed(_app(ports, name).releases.values())
+    ]
+
+
+def _app(ports: Ports, name: str) -> App:
+    names.app_name(name)
+    ports.projections.catch_up()
+    return ports.state.named(name)
+
+
+def _record(ports: Ports, cause: Json, decide: Callable[[], Decision]) -> list[Any]:
+    return commit(ports.log, ports.projections, decide, Cause(**cause).by("configsvc"))
+
+
+def _change(ports: Ports, cause: Json, decide: Callable[[], Decision]) -> Json:
+    """Record a change: `release` is the number of the one it made, `correlation` the story to follow if it deploys.
+
+    Both are None when nothing changed, or when the app has no image yet.
+    """
+    recorded = _record(ports, cause, decide)
+    made = next((e for e in recorded if isinstance(e.data, ReleaseCreated)), None)
+    if made is None:
+        return {"release": None, "correlation": None, "changed": bool(recorded)}
+    return {
+        "release": made.data.number,
+        "correlation": made.correlationid if made.data.deploy else None,
+        "changed": True,
+    }

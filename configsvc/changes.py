@@ -1,0 +1,74 @@
+"""Changes of an app's settings. Each that an app with an image gets makes a release, and none builds anything."""
+
+from configsvc import apps, releases
+from configsvc.state import App, State
+from services import names
+from services.chain import Draft
+from services.decide import Decision
+from services.errors import BadInput
+from services.events import ConfigChanged, FormationChanged, app_stream
+
+MAX_CONFIG = 1000
+
+
+def config(state: State, name: str, set: dict[str, str], unset: list[str], deploy: bool) -> Decision:
+    """Set keys to sealed values and unset others. Raises NoSuchApp, or BadInput for a bad key or too many."""
+    app = state.named(name)
+    for key in set:
+        names.config_key(key)
+    gone = [key for key in dict.fromkeys(unset) if key in app.config and key not in set]
+    wanted = {key: value for key, value in {**app.config, **set}.items() if key not in gone}
+    if len(wanted) > MAX_CONFIG:
+        raise BadInput(f"config: {len(wanted)} keys; allowed are {MAX_CONFIG} an app")
+    if not set and not gone:
+        return Decision([])
+    change = " and ".join(
+        part for part in (f"Set {', '.join(set)}" if set else "", f"Remove {', '.join(gone)}" if gone else "") if part
+    )
+    draft = Draft(app_stream(app.id), name, ConfigChanged(app=app.id, set=set, unset=gone))
+    return _with_release(state, app, [draft], releases.after(app, f"{change} config vars", deploy, config=wanted))
+
+
+def scale(state: State, name: str, formation: dict[str, int], deploy: bool) -> Decision:
+    """Want so many containers of each named process type. Raises NoSuchApp or BadInput."""
+    app = state.named(name)
+    base = app.base
+    for process, quantity in formation.items():
+        names.process_type(process)
+        names.scale(str(quantity))
+        if base and process not in base.data.processes:
+            known = ", ".join(sorted(base.data.processes))
+            raise BadInput(f"process: {process} is not in the Procfile of {name}; allowed are {known}")
+    changed = {p: n for p, n in formation.items() if (wanted(app).get(p)) != n}
+    if not changed:
+        return Decision([])
+    text = ", ".join(f"{process}={quantity}" for process, quantity in changed.items())
+    draft = Draft(app_stream(app.id), name, FormationChanged(app=app.id, formation=changed))
+    release = releases.after(app, f"Scale {text}", deploy, formation={**app.formation, **changed})
+    return _with_release(state, app, [draft], release)
+
+
+def domains(state: State, name: str, add: list[str], remove: list[str], platform: str) -> Decision:
+    """Take and free domains. Raises NoSuchApp, Refused for one that is another app's, BadInput for no host name."""
+    app = state.named(name)
+    drafts = apps.domain_drafts(state, app, add, remove, platform)
+    if not drafts:
+        return Decision([])
+    hosts = [host for host in [*app.domains, *dict.fromkeys(add)] if host not in remove]
+    text = " and ".join(
+        part
+        for part in (f"Add {', '.join(add)}" if add else "", f"Remove {', '.join(remove)}" if remove else "")
+        if part
+    )
+    return _with_release(state, app, drafts, releases.after(app, text, True, domains=list(dict.fromkeys(hosts))))
+
+
+def wanted(app: App) -> dict[str, int]:
+    """How many containers of each process type are wanted, defaults included."""
+    return releases.formation(app.base.data.processes, app.formation) if app.base else dict(app.formation)
+
+
+def _with_release(state: State, app: App, drafts: list[Draft], release: Draft | None) -> Decision:
+    drafts = [*drafts, release] if release else drafts
+    streams = {draft.stream for draft in drafts} | {app_stream(app.id)}
+    return Decision(drafts, {stream: state.version(stream) for stream in streams})

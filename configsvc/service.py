@@ -1,0 +1,65 @@
+"""configsvc: an app's desired state. This file is its table of contents."""
+
+from typing import Any
+
+from configsvc import answers, ports
+from configsvc.on_build_succeeded import on_build_succeeded
+from services.bus import Port, on, rpc
+from services.events import BuildSucceeded, Recorded, ReleaseCreated
+
+Json = dict[str, Any]
+
+
+class Service:
+    """Owns apps, names, domains, config, formation and releases."""
+
+    name = "configsvc"
+    ports = Port(ports.build)
+
+    @on(BuildSucceeded, until=(ReleaseCreated,))
+    def build_succeeded(self, build: Recorded[BuildSucceeded]) -> None:
+        on_build_succeeded(build, self.ports)
+
+    @rpc
+    def create_app(self, name: str, cause: Json, app: str | None = None) -> Json:
+        return answers.create_app(self.ports, name, cause, app)
+
+    @rpc
+    def destroy_app(self, name: str, cause: Json) -> Json:
+        return answers.destroy_app(self.ports, name, cause)
+
+    @rpc
+    def list_apps(self) -> list[Json]:
+        return answers.list_apps(self.ports)
+
+    @rpc
+    def app_exists(self, name: str) -> bool:
+        return answers.app_exists(self.ports, name)
+
+    @rpc
+    def config(self, name: str) -> dict[str, str]:
+        return answers.config(self.ports, name)
+
+    @rpc
+    def change_config(self, name: str, set: dict[str, str], unset: list[str], deploy: bool, cause: Json) -> Json:
+        return answers.change_config(self.ports, name, set, unset, deploy, cause)
+
+    @rpc
+    def formation(self, name: str) -> dict[str, int]:
+        return answers.formation(self.ports, name)
+
+    @rpc
+    def scale(self, name: str, formation: dict[str, int], deploy: bool, cause: Json) -> Json:
+        return answers.scale(self.ports, name, formation, deploy, cause)
+
+    @rpc
+    def domains(self, name: str) -> list[str]:
+        return answers.domains(self.ports, name)
+
+    @rpc
+    def change_domains(self, name: str, add: list[str], remove: list[str], cause: Json) -> Json:
+        return answers.change_domains(self.ports, name, add, remove, cause)
+
+    @rpc
+    def releases(self, name: str) -> list[Json]:
+        return answers.releases(self.ports, name)

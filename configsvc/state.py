@@ -1,0 +1,127 @@
+"""What configsvc knows: a fold over the log of every app's desired state and releases."""
+
+from dataclasses import dataclass, field
+
+from services.errors import NoSuchApp
+from services.events import (
+    AppCreated,
+    AppDestroyed,
+    ConfigChanged,
+    DeployFailed,
+    DomainFreed,
+    DomainTaken,
+    Event,
+    FormationChanged,
+    NameFreed,
+    NameTaken,
+    Recorded,
+    ReleaseCreated,
+    RoutePublished,
+)
+
+
+@dataclass
+class Release:
+    """A release as it stands: `status` is pending, recorded (not to be deployed), current, retired or failed."""
+
+    data: ReleaseCreated
+    event: str
+    correlation: str
+    actor: str
+    time: str
+    status: str
+
+
+@dataclass
+class App:
+    """An app's desired state: `config` is sealed, `domains` in the order they were added."""
+
+    id: str
+    name: str
+    created: str
+    config: dict[str, str] = field(default_factory=dict)
+    formation: dict[str, int] = field(default_factory=dict)
+    domains: list[str] = field(default_factory=list)
+    releases: dict[int, Release] = field(default_factory=dict)
+
+    @property
+    def current(self) -> Release | None:
+        """The release that serves: the last one routed."""
+        return next((r for r in reversed(self.releases.values()) if r.status == "current"), None)
+
+    @property
+    def base(self) -> Release | None:
+        """The release that the next change of settings builds on: the newest that has not failed."""
+        return next((r for r in reversed(self.releases.values()) if r.status != "failed"), None)
+
+
+@dataclass
+class State:
+    """Apps by uuid, names and domains by their owner, and the version of each stream among these."""
+
+    apps: dict[str, App] = field(default_factory=dict)
+    names: dict[str, str] = field(default_factory=dict)
+    domains: dict[str, str] = field(default_factory=dict)
+    versions: dict[str, int] = field(default_factory=dict)
+
+    def named(self, name: str) -> App:
+        """The app called `name`. Raises NoSuchApp."""
+        if name not in self.names:
+            raise NoSuchApp.named(name)
+        return self.apps[self.names[name]]
+
+    def version(self, stream: str) -> int:
+        """The version of a stream; 0 when nothing stands in it."""
+        return self.versions.get(stream, 0)
+
+    def evolve(self, event: Recorded[Event]) -> None:
+        """See Fold.evolve."""
+        if event.stream.startswith(("app/", "name/", "domain/")):
+            self.versions[event.stream] = event.version
+        match event.data:
+            case NameTaken(name=name, app=app):
+                self.names[name] = app
+            case NameFreed(name=name):
+                del self.names[name]
+            case AppCreated(app=app, name=name):
+                self.apps[app] = App(app, name, event.time)
+            case AppDestroyed(app=app):
+                del self.apps[app]
+            case _:
+                self._evolve_app(event)
+
+    def _evolve_app(self, event: Recorded[Event]) -> None:
+        match event.data:
+            case DomainTaken(app=app, host=host):
+                self.domains[host] = app
+                self.apps[app].domains.append(host)
+            case DomainFreed(app=app, host=host):
+                del self.domains[host]
+                if app in self.apps:
+                    self.apps[app].domains.remove(host)
+            case ConfigChanged(app=app) as change:
+                config = self.apps[app].config
+                config.update(change.set)
+                for key in change.unset:
+                    config.pop(key, None)
+            case FormationChanged(app=app) as change:
+                self.apps[app].formation.update(change.formation)
+            case _:
+                self._evolve_release(event)
+
+    def _evolve_release(self, event: Recorded[Event]) -> None:
+        data = event.data
+        match data:
+            case ReleaseCreated(app=app) if app in self.apps:
+                status = "pending" if data.deploy else "recorded"
+                self.apps[app].releases[data.number] = Release(
+                    data, event.id, event.correlationid, event.actor, event.time, status
+                )
+            case DeployFailed(app=app) if app in self.apps:
+                self.apps[app].releases[data.release].status = "failed"
+            case RoutePublished(app=app) if app in self.apps:
+                if current := self.apps[app].current:
+                    current.status = "retired"
+                self.apps[app].releases[data.release].status = "current"
+            case _:
+                pass

@@ -1,0 +1,135 @@
+"""What travels beside the log: source tars and output by digest, and live output that is read while it grows.
+
+The events hold the digests. Today both are folders of the home that the services share.
+"""
+
+import hashlib
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from services import files
+
+CHUNK = 1 << 20
+
+
+class Blobs:
+    """Immutable bytes by `sha256:<hex>` in `folder`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def put(self, write: Callable[[BinaryIO], None]) -> str:
+        """Store what `write` writes into the file it is given, durably; returns the digest."""
+        temporary = self._folder / f".{os.getpid()}.{os.urandom(8).hex()}"
+        try:
+            with temporary.open("w+b") as file:
+                write(file)
+                file.flush()
+                os.fsync(file.fileno())
+                file.seek(0)
+                digest = hashlib.file_digest(file, "sha256").hexdigest()
+            temporary.rename(self._folder / digest)
+        except BaseException:
+            temporary.unlink(missing_ok=True)
+            raise
+        files.sync_folder(self._folder)
+        return f"sha256:{digest}"
+
+    def put_bytes(self, data: bytes) -> str:
+        """Store `data`; returns the digest."""
+
+        def write(file: BinaryIO) -> None:
+            file.write(data)
+
+        return self.put(write)
+
+    def path(self, digest: str) -> Path:
+        """The file of a blob. Raises KeyError when it is not there."""
+        path = self._folder / digest.removeprefix("sha256:")
+        if not path.is_file():
+            raise KeyError(digest)
+        return path
+
+    def read(self, digest: str) -> bytes:
+        """A blob's bytes. Raises KeyError when it is not there."""
+        return self.path(digest).read_bytes()
+
+
+class Output(Protocol):
+    """Where a hop writes what a user sees live."""
+
+    def write(self, data: bytes) -> None:
+        """Add `data`."""
+        ...
+
+    def line(self, text: str) -> None:
+        """Add `text` as a line."""
+        ...
+
+
+class LiveOutput:
+    """One story's live output: a file that every hop appends to and that followers read by offset.
+
+    What is written through this object is also kept, up to `limit` bytes, so that it can become a blob.
+    """
+
+    def __init__(self, path: Path, limit: int) -> None:
+        self._path = path
+        self._limit = limit
+        self._lock = threading.Lock()
+        self.kept = bytearray()
+
+    def write(self, data: bytes) -> None:
+        """See Output.write."""
+        with self._lock, self._path.open("ab") as file:
+            file.write(data)
+            self.kept += data[: max(0, self._limit - len(self.kept))]
+
+    def line(self, text: str) -> None:
+        """See Output.line."""
+        self.write(text.encode(errors="replace") + b"\n")
+
+    def step(self, text: str) -> None:
+        """Add a step, as Heroku prints them."""
+        self.line(f"-----> {text}")
+
+    def error(self, text: str) -> None:
+        """Add a warning or error, each line marked."""
+        for part in text.splitlines() or [""]:
+            self.line(f" !     {part}")
+
+
+class Outputs:
+    """Every story's live output, by correlation id, in `folder`."""
+
+    def __init__(self, folder: Path, limit: int) -> None:
+        self._folder = folder
+        self._limit = limit
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+
+    def open(self, correlation: str) -> LiveOutput:
+        """The output of a story, to be appended to."""
+        return LiveOutput(self._folder / correlation, self._limit)
+
+    def read(self, correlation: str, offset: int) -> bytes:
+        """What stands in a story's output from `offset` on, at most 1 MiB; empty when nothing does."""
+        try:
+            with (self._folder / correlation).open("rb") as file:
+                file.seek(offset)
+                return file.read(CHUNK)
+        except FileNotFoundError:
+            return b""
+
+    def remove(self, correlation: str) -> None:
+        """Forget a story's live output: what counts of it is a blob."""
+        (self._folder / correlation).unlink(missing_ok=True)
+
+    def keep_only(self, correlations: set[str]) -> None:
+        """Forget every story but these: at start, those that are still going on."""
+        for path in self._folder.iterdir():
+            if path.name not in correlations:
+                path.unlink(missing_ok=True)

@@ -1,0 +1,109 @@
+"""One instance on one home: its lock, its processes, and its end."""
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from services.errors import Refused, Unavailable
+from services.settings import Settings
+
+START_TIMEOUT = 60.0
+STOP_TIMEOUT = 30.0
+
+
+def socket_path(home: Path) -> Path:
+    """The Unix socket that the local `pushlog` command speaks to."""
+    return home / "run" / "pushlog.sock"
+
+
+def prepare_home(settings: Settings) -> None:
+    """Make the home and its `run` folder. Other users may pass through the home (nginx's workers do), not list it."""
+    settings.home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def locked(settings: Settings) -> Iterator[None]:
+    """Hold the home: at most one process of the instance does. Raises Refused while another does.
+
+    The lock ends with the process, however it ends.
+    """
+    prepare_home(settings)
+    descriptor = os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(descriptor)
+        raise Refused(f"the instance at {settings.home} is running; stop it with: pushlog down") from None
+    try:
+        os.ftruncate(descriptor, 0)
+        os.write(descriptor, str(os.getpid()).encode())
+        yield
+    finally:
+        os.ftruncate(descriptor, 0)
+        os.close(descriptor)
+
+
+def running_pid(home: Path) -> int | None:
+    """The process that holds the home, or None."""
+    try:
+        with (home / "run" / "pid").open() as file:
+            try:
+                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return int(file.read() or 0) or None
+    except FileNotFoundError:
+        pass
+    return None
+
+
+def detach(settings: Settings, say: Callable[[str], None]) -> None:
+    """Start the instance in the background and return when it answers. Raises Unavailable with its last words."""
+    if running_pid(settings.home):
+        say(f"-----> Pushlog is running already at {settings.home}")
+        return
+    prepare_home(settings)
+    log = settings.home / "pushlog.log"
+    say(f"-----> Starting Pushlog at {settings.home}")
+    with log.open("ab") as file:
+        start = file.tell()
+        process = subprocess.Popen(
+            [sys.executable, "-m", "services.runner", "up"],
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=file,
+            start_new_session=True,
+        )
+    deadline = time.monotonic() + START_TIMEOUT
+    ready = settings.home / "run" / "ready"
+    while process.poll() is None and time.monotonic() < deadline:
+        if ready.exists() and ready.read_text() == str(process.pid):
+            say(f"       ssh on port {settings.ssh_port}, http on port {settings.http_port}, log in {log}")
+            return
+        time.sleep(0.05)
+    with log.open("rb") as file:
+        file.seek(start)
+        words = file.read().decode(errors="replace").strip().splitlines()
+    process.kill()
+    raise Unavailable("\n".join(["Pushlog did not start; its last words:", *words[-10:]]))
+
+
+def stop(settings: Settings, say: Callable[[str], None]) -> None:
+    """Stop the instance's process; apps and nginx go on serving. Raises Unavailable when it does not end."""
+    pid = running_pid(settings.home)
+    if pid is None:
+        say(f"-----> Pushlog is not running at {settings.home}")
+        return
+    say("-----> Stopping Pushlog; apps keep serving")
+    os.kill(pid, signal.SIGTERM)
+    deadline = time.monotonic() + STOP_TIMEOUT
+    while running_pid(settings.home) == pid:
+        if time.monotonic() > deadline:
+            raise Unavailable(f"process {pid} did not end within {STOP_TIMEOUT:.0f} s")
+        time.sleep(0.05)

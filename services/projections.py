@@ -1,0 +1,64 @@
+"""State is a fold: one read of the log feeds every fold of a process."""
+
+import threading
+from typing import Protocol
+
+from services.eventlog import PAGE, EventLog
+from services.events import Event, Recorded
+
+
+class Fold(Protocol):
+    """A state that events change, in order, without any other effect."""
+
+    def evolve(self, event: Recorded[Event]) -> None:
+        """Take in the next event."""
+        ...
+
+
+class Projections:
+    """The folds of one process, each at the same position of the log."""
+
+    def __init__(self, log: EventLog) -> None:
+        self._log = log
+        self._folds: list[Fold] = []
+        self._reading = threading.Lock()
+        self._advanced = threading.Condition()
+        self.position = 0
+        self.turn = 0
+
+    def add(self, fold: Fold) -> None:
+        """Feed `fold` too, from the beginning of the log."""
+        with self._reading:
+            position = 0
+            while position < self.position:
+                for event in self._log.read(position, min(PAGE, self.position - position)):
+                    fold.evolve(event)
+                    position = event.position
+            self._folds.append(fold)
+
+    def catch_up(self) -> int:
+        """Take in all that stands in the log now; returns the position. Call it before deciding or answering."""
+        with self._reading:
+            before = self.position
+            while page := self._log.read(self.position):
+                for event in page:
+                    for fold in self._folds:
+                        fold.evolve(event)
+                    self.position = event.position
+                if len(page) < PAGE:
+                    break
+        if self.position > before:
+            self.wake()
+        return self.position
+
+    def wake(self) -> None:
+        """Let all who wait look again."""
+        with self._advanced:
+            self.turn += 1
+            self._advanced.notify_all()
+
+    def wait(self, seen: int, timeout: float) -> int:
+        """Wait until `turn` is no longer `seen`, at most `timeout` seconds; returns `turn`, to be given next time."""
+        with self._advanced:
+            self._advanced.wait_for(lambda: self.turn != seen, timeout)
+            return self.turn

@@ -1,0 +1,181 @@
+"""Starts and stops the platform (`pushlog up`, `down`, `status`) and loads its services by name."""
+
+import importlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from services import instance
+from services.errors import PushlogError
+from services.settings import Settings, load
+
+if TYPE_CHECKING:
+    from services.platform import Platform
+
+SERVICES = ("configsvc", "builder", "deployer", "router", "gitreceiver")
+STOP_GRACE = 5.0
+WORKERS = 500
+
+
+def say(text: str) -> None:
+    """Talk goes to stderr, so that results on stdout can be piped."""
+    click.echo(text, err=True)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def platform() -> None:
+    """Run Pushlog itself on this machine."""
+
+
+@platform.command()
+@click.option("--detach", is_flag=True, help="Run in the background; return when the instance answers.")
+def up(detach: bool) -> None:
+    """Start every service in one process, with SQLite and the in-process bus."""
+    settings = load()
+    if detach:
+        instance.detach(settings, say)
+    else:
+        serve(settings)
+
+
+@platform.command()
+@click.option("--purge", is_flag=True, help="Also remove every container, image, network, volume and file of it.")
+@click.option("--force", is_flag=True, help="Do not ask.")
+def down(purge: bool, force: bool) -> None:
+    """Stop the platform's process. Apps and nginx keep serving, unless --purge."""
+    settings = load()
+    if purge and not force:
+        typed = click.prompt(
+            f" !     This destroys every app of the instance. Type {settings.instance} to go on", err=True
+        )
+        if typed != settings.instance:
+            raise PushlogError("instance: that is not its name; nothing was done")
+    instance.stop(settings, say)
+    if purge:
+        importlib.import_module("services.purge").purge(settings, say)
+
+
+@platform.command()
+def status() -> None:
+    """Tell whether the platform runs on this home; exit code 1 when it does not."""
+    settings = load()
+    pid = instance.running_pid(settings.home)
+    click.echo(
+        f"instance {settings.instance} at {settings.home}: " + (f"running, process {pid}" if pid else "not running")
+    )
+    if not pid:
+        sys.exit(1)
+
+
+def main(argv: Sequence[str]) -> int:
+    """Run `up`, `down` or `status` with its arguments; returns the exit code."""
+    try:
+        platform.main(args=list(argv), prog_name="pushlog", standalone_mode=False)
+    except PushlogError as error:
+        for line in str(error).splitlines():
+            say(f" !     {line}")
+        return error.exit_code
+    except click.ClickException as error:
+        say(f" !     {error.format_message()}")
+        return 1
+    except click.Abort:
+        return 130
+    return 0
+
+
+def serve(settings: Settings, services: Sequence[str] = SERVICES) -> None:
+    """Run the services in this process until it is told to stop.
+
+    nameko's workers and the SSH door share one thread: eventlet on asyncio's loop, patched in before anything else.
+    """
+    os.environ.update(EVENTLET_HUB="asyncio", EVENTLET_NO_GREENDNS="yes")
+    import eventlet
+
+    eventlet.monkey_patch()
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    logging.getLogger("pushlog").setLevel(logging.INFO)
+    logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
+    with instance.locked(settings):
+        _serve_locked(settings, services)
+
+
+def _serve_locked(settings: Settings, services: Sequence[str]) -> None:
+    import eventlet
+    from eventlet.event import Event as Promise
+    from nameko.runners import ServiceRunner
+
+    ready = settings.home / "run" / "ready"
+    ready.unlink(missing_ok=True)
+    config: dict[str, Any] = {
+        "AMQP_URI": settings.broker_url.get_secret_value(),
+        "max_workers": WORKERS,
+        "serializer": "json",
+        "ACCEPT": ["json"],
+    }
+    config["platform"] = build_platform(settings, config)
+    runner = ServiceRunner(config)
+    for name in services:
+        runner.add_service(service_class(name))
+    stopping = Promise()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stopping.ready() or stopping.send())
+    runner.start()
+    ready.write_text(str(os.getpid()))
+    logging.getLogger("pushlog").info("ready: ssh on port %d, http on port %d", settings.ssh_port, settings.http_port)
+    stopping.wait()
+    ready.unlink(missing_ok=True)
+    with eventlet.Timeout(STOP_GRACE, False):
+        runner.stop()
+    # what still runs is claimed work: the next start takes it up from the log
+    logging.shutdown()
+    os._exit(0)
+
+
+def service_class(name: str) -> type:
+    """The nameko service of the folder `name`."""
+    cls: type = importlib.import_module(f"{name}.service").Service
+    return cls
+
+
+def build_platform(settings: Settings, config: dict[str, Any]) -> "Platform":
+    """Open the log and everything around it, with database calls in a thread of their own and doorbells rung."""
+    import eventlet
+    from nameko.amqp.publish import Publisher
+    from nameko.standalone.events import get_event_exchange
+
+    from services import bus, eventlog, keyring
+    from services.chain import uuid7
+    from services.offloop import OffLoop
+    from services.platform import RingingLog, assemble
+
+    off_loop = OffLoop()
+    log, engine = eventlog.open_log(settings.database)
+    log.drop_leases()
+    given = settings.master_key.get_secret_value() if settings.master_key else None
+    ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
+    publisher = Publisher(config["AMQP_URI"], mandatory=False, use_confirms=False)
+
+    def publish(source: str, type: str, body: dict[str, Any]) -> None:
+        exchange = get_event_exchange(source, config)
+        publisher.publish(body, exchange=exchange, routing_key=type, declare=[exchange])
+
+    doorbell = bus.Doorbell(publish)
+    eventlet.spawn(doorbell.run)
+    ringing = RingingLog(off_loop.wrap(log), doorbell.ring)
+    parts = assemble(settings, ringing, off_loop.wrap(ring), f"{os.uname().nodename}/{uuid7()}")
+    parts.outputs.keep_only(set())
+    return parts
+
+
+def offline(argv: Sequence[str], read_stdin: Callable[[], bytes]) -> int | None:
+    """Run a command that works with no instance running, under the home's lock; None: this is no such command."""
+    return None
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
