@@ -1,0 +1,154 @@
+"""The SSH door as a nameko entrypoint: each exec request becomes one worker with a Session."""
+
+import logging
+from typing import Any, Protocol, cast
+
+import asyncssh
+import eventlet
+from eventlet.asyncio import spawn_for_awaitable
+from nameko.extensions import Entrypoint
+
+from gitreceiver import sshserver
+from gitreceiver.hostkey import host_key
+from gitreceiver.session import Session
+from gitreceiver.sshserver import SshServer
+from gitreceiver.sshwire import SshWire
+from services.errors import PushlogError, Refused
+from services.settings import Settings
+
+LOGINS_AT_ONCE = 64
+SESSIONS_AT_ONCE = 256
+STOP_SECONDS = 5.0
+
+
+class DoorPorts(Protocol):
+    """What the doors take from the container's `config["ports"]`."""
+
+    settings: Settings
+    authorized_key: sshserver.Authorize
+
+
+class Sessions(Entrypoint):
+    """An entrypoint whose workers take a Session.
+
+    The method's result is the exit code (None: 0) unless it called `session.exit` itself. A PushlogError is shown as
+    its sentence and ends the session with its exit code; any other error is in the server's log only.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(expected_exceptions=(PushlogError,), **kwargs)
+        self.working: set[int] = set()
+
+    @property
+    def ports(self) -> DoorPorts:
+        """The service's ports."""
+        return cast(DoorPorts, self.container.config["ports"])
+
+    def work(self, session: Session) -> None:
+        """Run the session's command in a worker; waits while all workers are busy."""
+        self.working.add(id(session))
+        try:
+            self.container.spawn_worker(self, (session,), {}, handle_result=self._finish)
+        except Exception:
+            self.working.discard(id(session))
+            session.fail(Refused("Pushlog is stopping; try again in a moment."))
+            raise
+
+    def _finish(self, worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
+        """End the session of a worker that returned or raised."""
+        session: Session = worker.args[0]
+        self.working.discard(id(session))
+        if exc_info:
+            session.fail(exc_info[1])
+        else:
+            session.exit(result or 0)
+        return result, exc_info
+
+    def let_finish(self, seconds: float) -> None:
+        """Wait until no worker is busy, at most `seconds`."""
+        with eventlet.Timeout(seconds, False):
+            while self.working:
+                eventlet.sleep(0.05)
+
+
+class Door(Sessions):
+    """`@door`: a worker for each command that comes in over SSH."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._logins: set[SshServer] = set()
+        self._connections: set[SshServer] = set()
+        self._wires: set[SshWire] = set()
+        self._listener: asyncssh.SSHAcceptor | None = None
+
+    def start(self) -> None:
+        """Listen. Raises OSError when the port is taken."""
+        settings = self.ports.settings
+        # At its info level AsyncSSH logs command lines, and a command line may carry a secret.
+        asyncssh.set_log_level(logging.WARNING)
+        self._listener = spawn_for_awaitable(
+            asyncssh.listen(
+                settings.ssh_bind,
+                settings.ssh_port,
+                server_factory=lambda: SshServer(self),
+                server_host_keys=[str(host_key(settings.home / "ssh"))],
+                **sshserver.options(),
+            )
+        ).wait()
+
+    def stop(self) -> None:
+        """Close the listener, let running sessions end for STOP_SECONDS, then hang up on the rest."""
+        self._close()
+        self.let_finish(STOP_SECONDS)
+        self._hang_up()
+
+    def kill(self) -> None:
+        """Close the listener and hang up on everyone."""
+        self._close()
+        self._hang_up()
+
+    def _close(self) -> None:
+        if self._listener:
+            self._listener.close()
+
+    def _hang_up(self) -> None:
+        for server in list(self._connections):
+            server.hang_up()
+
+    # What a connection asks of the door: see sshserver.House.
+
+    def authorize(self, fingerprint: str, public_key: str) -> str | None:
+        """The name of a key that may enter."""
+        return self.ports.authorized_key(fingerprint, public_key)
+
+    def entered(self, server: SshServer) -> bool:
+        """See House."""
+        self._connections.add(server)
+        if len(self._logins) >= LOGINS_AT_ONCE:
+            return False
+        self._logins.add(server)
+        return True
+
+    def authenticated(self, server: SshServer) -> None:
+        """See House."""
+        self._logins.discard(server)
+
+    def left(self, server: SshServer) -> None:
+        """See House."""
+        self._connections.discard(server)
+        self._logins.discard(server)
+
+    def has_room(self) -> bool:
+        """See House. A worker whose client left still counts."""
+        return max(len(self._wires), len(self.working)) < SESSIONS_AT_ONCE
+
+    def opened(self, wire: SshWire) -> None:
+        """See House."""
+        self._wires.add(wire)
+
+    def closed(self, wire: SshWire) -> None:
+        """See House."""
+        self._wires.discard(wire)
+
+
+door = Door.decorator

@@ -1,0 +1,174 @@
+"""The local door as a nameko entrypoint: the Unix socket that the local `pushlog` command speaks to.
+
+The protocol is in services/wire.py. Only root and the user who runs Pushlog are let in; they act as `local`.
+"""
+
+import logging
+import os
+import queue
+import shlex
+import socket
+import struct
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from gitreceiver.door import STOP_SECONDS, Sessions
+from gitreceiver.session import Disconnected, Session, split_line
+from services import wire
+from services.errors import BadInput, PushlogError, Refused
+
+log = logging.getLogger(__name__)
+HELLO_SECONDS = 10.0
+PATH_LIMIT = 107
+"""Bytes that the path of a Unix socket may have."""
+CREDENTIALS = struct.Struct("3i")
+
+
+def socket_path(home: Path) -> Path:
+    """Where the local door of the instance in `home` listens."""
+    return home / "run" / "pushlog.sock"
+
+
+class LocalWire:
+    """One local client as the Wire beneath a Session. A reader thread notices when the client goes away."""
+
+    def __init__(self, connection: socket.socket) -> None:
+        self._socket = connection
+        self._input: queue.Queue[bytes] = queue.Queue(maxsize=8)
+        self._rest = b""
+        self._ended = self._lost = self._over = False
+        self._sending = threading.Lock()
+
+    def receive(self) -> wire.Hello:
+        """The client's first line; from then on its input is read by a thread. Raises BadFrame and OSError."""
+        self._socket.settimeout(HELLO_SECONDS)
+        stream = self._socket.makefile("rb")
+        hello = wire.read_hello(stream)
+        self._socket.settimeout(None)
+        threading.Thread(target=self._pump, args=(stream,), daemon=True).start()
+        return hello
+
+    def _pump(self, stream: Any) -> None:
+        """Queue the client's input until it is gone; the empty chunk ends it."""
+        try:
+            while frame := wire.read_frame(stream):
+                channel, data = frame
+                if channel == wire.STDIN and not self._over:
+                    self._input.put(data)
+        except (wire.BadFrame, OSError) as error:
+            log.info("local client: %s", error)
+        self._lost = True
+        if not self._over:
+            self._input.put(b"")
+        stream.close()
+        self._socket.close()
+
+    @property
+    def closed(self) -> bool:
+        """See Wire."""
+        return self._lost
+
+    def read(self, limit: int) -> bytes:
+        """See Wire."""
+        if not self._rest and not self._ended:
+            self._rest = self._input.get()
+            self._ended = not self._rest
+        data, self._rest = self._rest[:limit], self._rest[limit:]
+        return data
+
+    def write(self, data: bytes, *, error: bool) -> None:
+        """See Wire."""
+        self._send(wire.STDERR if error else wire.STDOUT, data)
+
+    def exit(self, code: int) -> None:
+        """See Wire."""
+        try:
+            self._send(wire.EXIT, str(code).encode())
+            self._socket.shutdown(socket.SHUT_WR)
+        except (Disconnected, OSError) as error:
+            log.debug("local client left before its exit code: %s", error)
+        self._over = True
+        while not self._input.empty():  # so that the reader is not left waiting for room
+            self._input.get_nowait()
+
+    def _send(self, channel: int, data: bytes) -> None:
+        try:
+            with self._sending:
+                self._socket.sendall(wire.encode(channel, data))
+        except OSError:
+            self._lost = True
+            raise Disconnected("the client is gone") from None
+
+
+class Local(Sessions):
+    """`@local`: a worker for each command that the local `pushlog` sends."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self._listener: socket.socket | None = None
+
+    def start(self) -> None:
+        """Listen on the home's socket. Raises BadInput when its path is too long for one."""
+        path = socket_path(self.ports.settings.home)
+        if len(os.fsencode(path)) > PATH_LIMIT:
+            raise BadInput(f"PUSHLOG_HOME: {path} is too long for a socket; allowed are at most {PATH_LIMIT} bytes")
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.parent.chmod(0o700)
+        path.unlink(missing_ok=True)  # whoever holds the home's lock owns it; a socket that is there is a dead one
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        path.chmod(0o600)
+        self._listener.listen(64)
+        self.container.spawn_managed_thread(partial(self._accept, self._listener))
+
+    def stop(self) -> None:
+        """Close the socket and let running sessions end for a moment."""
+        self.kill()
+        self.let_finish(STOP_SECONDS)
+
+    def kill(self) -> None:
+        """Close the socket."""
+        if self._listener:
+            socket_path(self.ports.settings.home).unlink(missing_ok=True)
+            self._listener.close()
+            self._listener = None
+
+    def _accept(self, listener: socket.socket) -> None:
+        while self._listener:
+            try:
+                connection, _ = listener.accept()
+            except OSError:
+                return  # closed by stop()
+            self.container.spawn_managed_thread(partial(self._serve, connection))
+
+    def _serve(self, connection: socket.socket) -> None:
+        channel = LocalWire(connection)
+        try:
+            uid = peer_uid(connection)
+            hello = channel.receive()
+        except (wire.BadFrame, OSError) as error:
+            log.info("local client refused: %s", error)
+            connection.close()
+            return
+        session = Session(
+            channel, hello.argv, shlex.join(hello.argv), hello.user, "local", "local", hello.tty, hello.columns
+        )
+        try:
+            if uid not in (0, os.geteuid()):
+                raise Refused("Only root and the user who runs Pushlog may use the local command; use ssh.")
+            session.argv = split_line(session.line)
+        except PushlogError as error:
+            session.fail(error)
+        else:
+            self.work(session)
+
+
+def peer_uid(connection: socket.socket) -> int:
+    """The user id of the process at the other end."""
+    raw = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+    return int(CREDENTIALS.unpack(raw)[1])
+
+
+local = Local.decorator
