@@ -1,0 +1,136 @@
+"""Where a push's pack waits until it is judged: checked there, moved into the repository only when it is kept.
+
+A quarantine is a folder beside the repository's objects, locked while its process lives. Whatever happens, the
+objects of a refused push are gone with it.
+"""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from types import TracebackType
+
+from dulwich.object_store import DiskObjectStore
+from dulwich.objects import ObjectID
+
+from gitreceiver import indexing
+from gitreceiver.indexing import BadPack, Read
+from gitreceiver.repository import INCOMING, Repository, repositories
+from services import files
+
+PACK_HEADER = 12
+PACK_TRAILER = 20
+
+
+class Quarantine:
+    """One push's objects over those of its repository; a context manager, gone at its end."""
+
+    def __init__(self, repository: Repository, with_git: bool | None = None) -> None:
+        self.repository = repository
+        self._with_git = indexing.has_git() if with_git is None else with_git
+        repository.incoming.mkdir(mode=0o700, exist_ok=True)
+        self.path = repository.incoming / os.urandom(8).hex()
+        self.path.mkdir(mode=0o700)
+        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        fcntl.flock(self._lock, fcntl.LOCK_EX)
+        for folder in ("pack", "info"):
+            (self.path / folder).mkdir()
+        (self.path / "info" / "alternates").write_text(f"{repository.objects}\n")
+        self._store: DiskObjectStore | None = None
+
+    @property
+    def store(self) -> DiskObjectStore:
+        """The new objects and the repository's own, to read. Closed with the quarantine."""
+        if self._store is None:
+            self._store = DiskObjectStore(str(self.path))
+        return self._store
+
+    def take(self, read_all: Read, read: Read, limit: int) -> None:
+        """Take a pack of at most `limit` bytes. `read_all(n)` gives n bytes, `read(n)` 1 to n. Raises BadPack."""
+        header = read_all(PACK_HEADER)
+        if len(header) < PACK_HEADER or header[:4] != b"PACK":
+            raise BadPack("bad pack: it does not begin as one")
+        if header[8:] == bytes(4):  # nothing new: a branch or tag on a commit that is here
+            read_all(PACK_TRAILER)
+        elif self._with_git:
+            indexing.index_with_git(_after(header, read), self.path, self.repository.path, limit)
+        else:
+            indexing.index_with_dulwich(_after(header, read_all), _after(header, read), self.store, limit)
+
+    def check_connected(self, new: Sequence[str], refs: Mapping[str, str]) -> None:
+        """Raise BadPack unless the whole history of the commits `new` is there. `refs` are the ones known to be."""
+        if self._with_git and new:
+            known = sorted({commit for commit in refs.values() if ObjectID(commit.encode()) in self.store})
+            indexing.check_connected(self.path, self.repository.path, new, known)
+
+    def keep(self, push: str, commit: str) -> None:
+        """Make the objects the repository's own and hold `commit` for the push's id. Durable when it returns."""
+        packs = sorted((self.path / "pack").glob("*.pack"))
+        target = self.repository.objects / "pack"
+        for pack in packs:
+            for file in (
+                pack,
+                *pack.parent.glob(f"{pack.stem}.rev"),
+                pack.with_suffix(".idx"),
+            ):  # readable once .idx is
+                _move(file, target / file.name)
+        if packs:
+            self._close()
+            files.sync_folder(target)
+        self.repository.hold(push, commit)
+
+    def __enter__(self) -> "Quarantine":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+        shutil.rmtree(self.path)
+        os.close(self._lock)
+
+    def _close(self) -> None:
+        if self._store is not None:
+            self._store.close()
+            self._store = None
+
+
+def clean_quarantines(home: Path) -> int:
+    """Remove what dead processes left in the repositories of `home`; returns how many there were."""
+    removed = 0
+    for left in (quarantine for _, path in repositories(home) for quarantine in (path / INCOMING).glob("*")):
+        descriptor = os.open(left, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            shutil.rmtree(left)
+            removed += 1
+        except BlockingIOError:
+            continue  # its process lives
+        finally:
+            os.close(descriptor)
+    return removed
+
+
+def _after(header: bytes, read: Read) -> Read:
+    """`read`, with `header` put back in front."""
+    rest = header
+
+    def first_the_header(size: int) -> bytes:
+        nonlocal rest
+        if not rest:
+            return read(size)
+        data, rest = rest[:size], rest[size:]
+        return data
+
+    return first_the_header
+
+
+def _move(source: Path, target: Path) -> None:
+    """Move a finished file durably; one that is there already is the same pack."""
+    descriptor = os.open(source, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+    source.rename(target)

@@ -1,0 +1,230 @@
+"""The server's side of `git push`. dulwich speaks the protocol; refs are what the caller says they are.
+
+The pack is checked in a quarantine; then `decide` is asked once what becomes of the refs, which may take as long as a
+build and a deploy do. Meanwhile its output reaches the client as `remote: …` lines, and an empty packet does every
+few seconds of silence. A client that hangs up stops none of this.
+"""
+
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from dulwich.errors import GitProtocolError, HangupException
+from dulwich.objects import ObjectID
+from dulwich.protocol import (
+    CAPABILITY_OFS_DELTA,
+    CAPABILITY_QUIET,
+    CAPABILITY_REPORT_STATUS,
+    CAPABILITY_SIDE_BAND_64K,
+    SIDE_BAND_CHANNEL_PROGRESS,
+    capability_agent,
+    capability_object_format,
+)
+from dulwich.refs import Ref
+from dulwich.server import Backend, ReceivePackHandler
+
+from gitreceiver.conversation import PushConversation
+from gitreceiver.indexing import BadPack, printable
+from gitreceiver.quarantine import Quarantine
+from gitreceiver.repository import Repository, view
+from gitreceiver.session import Disconnected, Session
+from gitreceiver.tree import Limits, commit_of, walk
+from services import names
+from services.errors import BadInput, PushlogError
+from services.settings import Settings
+
+KEEPALIVE_SECONDS = 5.0
+NOTHING = "0" * 40
+NO_DELETES = "deleting refs is not supported; push another commit instead"
+SHALLOW = "shallow update not allowed; run `git fetch --unshallow` and push again"
+
+
+@dataclass(frozen=True, slots=True)
+class RefCommand:
+    """A client's wish to move `ref` from the commit `old` (None: it is new) to `new` (None: delete it)."""
+
+    ref: str
+    old: str | None
+    new: str | None
+
+
+Progress = Callable[[bytes], None]
+"""Shows text to the client as it comes; does nothing once the client is gone."""
+Decide = Callable[[list[RefCommand], Quarantine, Progress], Mapping[str, str | None]]
+"""(commands, quarantine, progress) → for each command's ref None, or the reason why it was refused."""
+
+
+def receive_pack(
+    session: Session, repo: Repository, *, refs: Mapping[str, str], settings: Settings, decide: Decide
+) -> None:
+    """Serve one `git push` into `repo`, whose refs are `refs`, and end the session.
+
+    `decide` is called at most once, with the commands that are well-formed and whose objects are checked and lie in
+    the quarantine; unless it calls `quarantine.keep`, nothing of the push remains. A PushlogError it raises refuses
+    all refs with its sentence.
+    """
+    conversation = PushConversation(session)
+    try:
+        with repo.store() as store:
+            Receiver(view(store, refs), conversation, Push(repo, refs, settings, decide)).handle()
+        conversation.flush()
+    except (Disconnected, HangupException):
+        pass  # nobody is left to be told, and what was decided is recorded
+    except GitProtocolError as error:
+        session.fail(BadInput(f"git: {printable(str(error))}"))
+    except PushlogError as error:
+        session.fail(error)
+    session.exit(0)
+
+
+@dataclass(frozen=True, slots=True)
+class Push:
+    """What a push is received with."""
+
+    repo: Repository
+    refs: Mapping[str, str]
+    settings: Settings
+    decide: Decide
+
+
+class SideBand:
+    """Progress to the client on side band 2, kept alive while nothing is said. A context manager."""
+
+    def __init__(self, conversation: PushConversation, enabled: bool) -> None:
+        self._conversation = conversation
+        self._open = enabled
+        self._sending = threading.Lock()
+        self._over = threading.Event()
+        self._last = time.monotonic()
+
+    def say(self, text: bytes) -> None:
+        """Show `text`; see Progress."""
+        with self._sending:
+            if not self._open:
+                return
+            try:
+                for at in range(0, len(text) or 1, 32768):
+                    piece = bytes([SIDE_BAND_CHANNEL_PROGRESS]) + text[at : at + 32768]
+                    self._conversation.write_pkt_line(piece)
+                self._conversation.flush()
+            except Disconnected:
+                self._open = False
+            self._last = time.monotonic()
+
+    def _keep_alive(self) -> None:
+        while not self._over.wait(max(0.1, self._last + KEEPALIVE_SECONDS - time.monotonic())):
+            if time.monotonic() >= self._last + KEEPALIVE_SECONDS:
+                self.say(b"")
+
+    def __enter__(self) -> "SideBand":
+        threading.Thread(target=self._keep_alive, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        with self._sending:  # so that a keep-alive on its way does not fall into the report
+            self._open = False
+
+
+class Receiver(ReceivePackHandler):
+    """dulwich's receive-pack with our refs, our quarantine and our decision."""
+
+    def __init__(self, backend: Backend, conversation: PushConversation, push: Push) -> None:
+        super().__init__(backend, [""], conversation)
+        self._conversation = conversation
+        self._push = push
+
+    def capabilities(self) -> list[bytes]:
+        """What git clients are offered; not atomic, push-options or delete-refs, which git then refuses by itself."""
+        return [
+            CAPABILITY_REPORT_STATUS,
+            CAPABILITY_SIDE_BAND_64K,
+            CAPABILITY_QUIET,
+            CAPABILITY_OFS_DELTA,
+            capability_object_format(self.repo.object_format.name),
+            capability_agent(),
+        ]
+
+    def _on_pre_receive(self, client_refs: list[tuple[ObjectID, ObjectID, Ref]]) -> None:
+        """There are no hooks."""
+
+    def _on_post_receive(self, client_refs: list[tuple[ObjectID, ObjectID, Ref]]) -> None:
+        """There are no hooks."""
+
+    def _apply_pack(self, refs: list[tuple[ObjectID, ObjectID, Ref]]) -> Iterator[tuple[bytes, bytes]]:
+        """Take the pack and decide; yields the report: ("unpack", result), then (ref, "ok" or the reason)."""
+        commands = [RefCommand(name.decode("utf-8", "replace"), commit(old), commit(new)) for old, new, name in refs]
+        verdict: Mapping[str, str | None]
+        with SideBand(self._conversation, self.has_capability(CAPABILITY_SIDE_BAND_64K)) as band:
+            try:
+                verdict = self._judge(commands, band.say)
+                unpacked = "ok"
+            except BadPack as error:
+                unpacked = SHALLOW if self._conversation.shallow else str(error)
+                verdict = {command.ref: "unpacker error" for command in commands}
+        yield b"unpack", printable(unpacked).encode()
+        for command, (_, _, name) in zip(commands, refs, strict=True):
+            yield name, printable(verdict[command.ref] or "ok").encode()
+
+    def _judge(self, commands: Sequence[RefCommand], progress: Progress) -> Mapping[str, str | None]:
+        verdict: dict[str, str | None] = dict(refused_by_name(commands))
+        with Quarantine(self._push.repo) as quarantine:
+            if any(command.new for command in commands):
+                self._take(quarantine)
+            verdict |= self._refused_by_content(quarantine, [c for c in commands if c.ref not in verdict])
+            wanted = [command for command in commands if command.ref not in verdict]
+            if wanted:
+                try:
+                    verdict |= self._push.decide(wanted, quarantine, progress)
+                except PushlogError as error:
+                    verdict |= dict.fromkeys((command.ref for command in wanted), str(error))
+        return verdict
+
+    def _take(self, quarantine: Quarantine) -> None:
+        quarantine.take(self._conversation.read, self._conversation.recv, self._push.settings.push_limit)
+
+    def _refused_by_content(self, quarantine: Quarantine, commands: Sequence[RefCommand]) -> dict[str, str]:
+        """The refs whose new commit is not there, is no commit, or has a tree that is refused."""
+        refused: dict[str, str] = {}
+        limits, seen = Limits.of(self._push.settings), set[ObjectID]()
+        present = [c for c in commands if c.new and ObjectID(c.new.encode()) in quarantine.store]
+        quarantine.check_connected([c.new for c in present if c.new], self._push.refs)
+        for command in commands:
+            if command not in present:
+                refused[command.ref] = "missing necessary objects"
+                continue
+            found = commit_of(quarantine.store, command.new or "")
+            if found is None or (command.ref.startswith("refs/heads/") and found.id.decode() != command.new):
+                refused[command.ref] = "a branch or tag must be of a commit"
+                continue
+            try:
+                for _ in walk(quarantine.store, found, limits, seen):
+                    continue
+            except BadInput as error:
+                refused[command.ref] = str(error)
+        return refused
+
+
+def refused_by_name(commands: Sequence[RefCommand]) -> dict[str, str]:
+    """The refs that are refused whatever they point to: odd names, deletes, and one ref twice."""
+    refused: dict[str, str] = {}
+    seen: set[str] = set()
+    for command in commands:
+        try:
+            names.ref_name(command.ref)
+        except BadInput:
+            refused[command.ref] = "invalid ref name"
+            continue
+        if command.new is None:
+            refused[command.ref] = NO_DELETES
+        if command.ref in seen:
+            refused[command.ref] = "named twice in one push"
+        seen.add(command.ref)
+    return refused
+
+
+def commit(sha: ObjectID) -> str | None:
+    """A commit id of the protocol, whose zeros mean none."""
+    text = sha.decode()
+    return None if text == NOTHING else text

@@ -1,0 +1,98 @@
+"""One bare repository per app, by the app's uuid, so that a rename touches nothing on disk.
+
+On disk stand objects and `refs/pushlog/pushes/<id>`, which keep them from `git gc`. The refs that clients see are
+not on disk: they are a fold of the log, given to each call as a mapping.
+"""
+
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+from dulwich.object_store import DiskObjectStore
+from dulwich.refs import HEADREF, DictRefsContainer, Ref
+from dulwich.repo import BaseRepo, Repo
+from dulwich.server import Backend, BackendRepo, DictBackend
+
+from services import files
+from services.errors import BadInput
+from services.names import COMMIT_PATTERN, UUID_PATTERN, matches, shown
+
+PUSHES = "refs/pushlog/pushes"
+INCOMING = "incoming"
+FOLDER = "repositories"
+
+
+@dataclass(frozen=True, slots=True)
+class Repository:
+    """The bare repository at `path`. Make one with `repository`."""
+
+    path: Path
+
+    @property
+    def objects(self) -> Path:
+        """The folder of its objects."""
+        return self.path / "objects"
+
+    @property
+    def incoming(self) -> Path:
+        """Where packs wait to be judged, on the same file system as `objects`."""
+        return self.path / INCOMING
+
+    @contextmanager
+    def store(self) -> Iterator[DiskObjectStore]:
+        """Its objects, open for the length of a `with`."""
+        store = DiskObjectStore(str(self.objects))
+        try:
+            yield store
+        finally:
+            store.close()
+
+    def hold(self, push: str, commit: str) -> None:
+        """Keep `commit` and its history from being garbage-collected, durably, under the push's id."""
+        if not matches(UUID_PATTERN, push) or not matches(COMMIT_PATTERN, commit):
+            raise BadInput(f"push: {shown(push)} at {shown(commit)} cannot be held; allowed are a uuid and a commit id")
+        folder = self.path / PUSHES
+        folder.mkdir(parents=True, exist_ok=True)
+        files.replace(folder / push, commit.encode() + b"\n", mode=0o644)
+
+    def release(self, push: str) -> None:
+        """No longer keep what `push` brought; nothing happens when it is not held."""
+        (self.path / PUSHES / push).unlink(missing_ok=True)
+
+
+def repository(home: Path, app: str) -> Repository:
+    """The repository of the app with the uuid `app` in the instance's `home`, made when it is not there."""
+    if not matches(UUID_PATTERN, app):
+        raise BadInput(f"app: {shown(app)} is not an app's uuid; allowed is a uuid in lower case")
+    root = home / FOLDER
+    path = root / f"{app}.git"
+    if not path.exists():
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        fresh = root / f".{app}.{os.getpid()}.{os.urandom(4).hex()}"
+        Repo.init_bare(str(fresh), mkdir=True).close()
+        try:
+            fresh.rename(path)
+        except OSError:
+            if not path.exists():
+                raise
+            shutil.rmtree(fresh)  # another push of the same new app was first
+        files.sync_folder(root)
+    return Repository(path)
+
+
+def repositories(home: Path) -> Iterator[tuple[str, Path]]:
+    """Each repository in the instance's `home`: its app's uuid and its path."""
+    for path in sorted((home / FOLDER).glob("[0-9a-f]*.git")):
+        yield path.stem, path
+
+
+def view(store: DiskObjectStore, refs: Mapping[str, str], head: str | None = None) -> Backend:
+    """`store` for dulwich's handlers, with exactly these refs, and HEAD pointing to the ref `head` if it is there."""
+    container = DictRefsContainer({Ref(name.encode()): commit.encode() for name, commit in refs.items()})
+    if head is not None and head in refs:
+        container.set_symbolic_ref(HEADREF, Ref(head.encode()))
+    return DictBackend({"": cast(BackendRepo, BaseRepo(store, container))})
