@@ -44,7 +44,7 @@ join_docker_group() {
     fi
     if as_root docker version >/dev/null 2>&1; then
         exec 9<&- # the lock that bootstrap holds
-        exec sudo -E -u "#$EUID" -g docker env "PATH=$PATH" JOINED_DOCKER_GROUP=1 "$0" "$@"
+        exec sudo -E -u "#$EUID" -g docker env "PATH=$PATH" JOINED_DOCKER_GROUP=1 "$root/script/${0##*/}" "$@"
     fi
 }
 

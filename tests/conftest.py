@@ -1,0 +1,23 @@
+"""Shows, before pytest's last line, how long each kind of test took, and the checks that script/test ran before."""
+
+import os
+from collections import defaultdict
+
+import pytest
+
+SECONDS: defaultdict[str, float] = defaultdict(float)
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    """Adds a phase of a test to its kind: the folder of tests/ that it stands in."""
+    SECONDS[report.nodeid.split("/")[1]] += report.duration
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Writes one line per check and kind: its name, its seconds, and for a check whether it passed."""
+    checked = [line.split() for line in os.environ.get("CHECKED", "").splitlines()]
+    if not checked and len(SECONDS) < 2:
+        return
+    terminalreporter.section("seconds of each kind")
+    for name, seconds, result in [*checked, *((kind, f"{spent:.1f}", "") for kind, spent in SECONDS.items())]:
+        terminalreporter.write_line(f"{name:<12}{seconds:>7}  {result}".rstrip())
