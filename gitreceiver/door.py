@@ -42,7 +42,8 @@ class Sessions(Entrypoint):
     @property
     def ports(self) -> DoorPorts:
         """The service's ports."""
-        return cast(DoorPorts, self.container.config["ports"])
+        given = self.container.config.get("ports")
+        return cast(DoorPorts, given or next(d.value for d in self.container.dependencies if d.attr_name == "ports"))
 
     def work(self, session: Session) -> None:
         """Run the session's command in a worker; waits while all workers are busy."""

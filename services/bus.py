@@ -66,8 +66,8 @@ class Port(DependencyProvider, Generic[T]):
 class On(EventHandler):
     """A hop: does the method once for each event of a type until an event of `until` is recorded as its effect.
 
-    The message only makes it look at what is pending; so does the start, and a timer. Items of one app go in the log's
-    order, at most `limit` at once. One that fails is tried again after a growing pause. A hop without `until` mends the
+    The message only makes it look at what is pending; so does the start, and a timer. Items of one app go one after the
+    other in the log's order unless `ordered` is false, at most `limit` at once over all. One that fails is tried again after a growing pause. A hop without `until` mends the
     world rather than records: it is done when its method returned, and its service mends the rest at start.
     """
 
@@ -77,18 +77,22 @@ class On(EventHandler):
         until: Collection[type[Event]] = (),
         when: Callable[[Event], bool] | None = None,
         limit: int | Callable[[Platform], int] = 4,
+        settled: Collection[type[Event]] = (),
+        ordered: bool = True,
     ) -> None:
         super().__init__(event.EMITTER, event.TYPE)
         self.event = event
         self.until = tuple(until)
         self.when = when
+        self.settled = tuple(settled)
+        self.ordered = ordered
         self.limit = limit
 
     def setup(self) -> None:
         """Declare the queue: named after service and event, so that renaming a method orphans nothing."""
         self._platform = platform_of(self.container)
         self._limit = self.limit if isinstance(self.limit, int) else self.limit(self._platform)
-        self._pending = Pending(self.event, self.until, self.when)
+        self._pending = Pending(self.event, self.until, self.when, self.settled)
         self._running: set[str] = set()
         self._failures: dict[str, tuple[int, float]] = {}
         self._platform.projections.add(self._pending)
@@ -124,8 +128,8 @@ class On(EventHandler):
 
     def _due(self) -> list[Recorded[Event]]:
         now = monotonic()
-        heads = [e for e in self._pending.heads() if e.id not in self._running]
-        ready = [e for e in heads if self._failures.get(e.id, (0, now))[1] <= now]
+        pending = self._pending.heads() if self.ordered else list(self._pending.items.values())
+        ready = [e for e in pending if e.id not in self._running and self._failures.get(e.id, (0, now))[1] <= now]
         return ready[: max(0, self._limit - len(self._running))]
 
     def _begin(self, event: Recorded[Event]) -> None:
@@ -157,9 +161,13 @@ def on(
     until: Collection[type[Event]] = (),
     when: Callable[[Any], bool] | None = None,
     limit: int | Callable[[Platform], int] = 4,
+    settled: Collection[type[Event]] = (),
+    ordered: bool = True,
 ) -> Callable[[F], F]:
-    """Declare a method as a hop (see On): what triggers it, what ends it, and how many at once."""
-    declare: Callable[[F], F] = On.decorator(event, until=until, when=when, limit=limit)
+    """Declare a method as a hop (see On and Pending): what triggers it, what ends it, and how many at once."""
+    declare: Callable[[F], F] = On.decorator(
+        event, until=until, when=when, limit=limit, settled=settled, ordered=ordered
+    )
     return declare
 
 

@@ -26,11 +26,12 @@ class Claims:
         self._ttl = ttl
         self._monotonic = monotonic
         self._seen: dict[str, tuple[Lease, int, float]] = {}
+        self._held: set[str] = set()
 
     def free(self, work: str) -> bool:
-        """Whether nobody holds the work, or its holder was silent for the time to live."""
+        """Whether nobody holds the work: no lease, one that this process no longer renews, or a silent holder's."""
         row = self._log.leases().get(work)
-        if row is None:
+        if row is None or (row[0].holder == self._holder and work not in self._held):
             self._seen.pop(work, None)
             return True
         seen = self._seen.get(work)
@@ -65,9 +66,11 @@ class Claims:
                 pass
 
         thread = threading.Thread(target=renew, name=f"lease {lease.work}", daemon=True)
+        self._held.add(lease.work)
         thread.start()
         try:
             yield
         finally:
             done.set()
             thread.join()
+            self._held.discard(lease.work)

@@ -74,7 +74,7 @@ def detach(settings: Settings, say: Callable[[str], None]) -> None:
     with log.open("ab") as file:
         start = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.runner", "up"],
+            [sys.executable, "-m", "services.embedded"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

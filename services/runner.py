@@ -40,7 +40,7 @@ def up(detach: bool) -> None:
     if detach:
         instance.detach(settings, say)
     else:
-        serve(settings)
+        os.execv(sys.executable, [sys.executable, "-m", "services.embedded"])  # noqa: S606 the same program, set up anew
 
 
 @platform.command()
@@ -74,8 +74,13 @@ def status() -> None:
 
 def main(argv: Sequence[str]) -> int:
     """Run `up`, `down` or `status` with its arguments; returns the exit code."""
+    return guarded(lambda: platform.main(args=list(argv), prog_name="pushlog", standalone_mode=False))
+
+
+def guarded(run: Callable[[], Any]) -> int:
+    """Run it; an error becomes a sentence on stderr and an exit code."""
     try:
-        platform.main(args=list(argv), prog_name="pushlog", standalone_mode=False)
+        run()
     except PushlogError as error:
         for line in str(error).splitlines():
             say(f" !     {line}")
@@ -89,14 +94,7 @@ def main(argv: Sequence[str]) -> int:
 
 
 def serve(settings: Settings, services: Sequence[str] = SERVICES) -> None:
-    """Run the services in this process until it is told to stop.
-
-    nameko's workers and the SSH door share one thread: eventlet on asyncio's loop, patched in before anything else.
-    """
-    os.environ.update(EVENTLET_HUB="asyncio", EVENTLET_NO_GREENDNS="yes")
-    import eventlet
-
-    eventlet.monkey_patch()
+    """Run the services in this process until it is told to stop. Raises Refused when another holds the home."""
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("pushlog").setLevel(logging.INFO)
     logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault

@@ -11,15 +11,22 @@ from services.events import AppDestroyed, AppEvent, Event, Recorded
 class Pending:
     """The events of one type for which no event of the types `until` has been recorded as their effect.
 
-    `when` tells which of them ask for anything. What belonged to a destroyed app is no longer to be done.
+    `when` tells which of them ask for anything. With `settled`, an app's next item waits until the story of the one
+    before has come to an event of these types. What belonged to a destroyed app is no longer to be done.
     """
 
     def __init__(
-        self, trigger: type[Event], until: Collection[type[Event]], when: Callable[[Event], bool] | None = None
+        self,
+        trigger: type[Event],
+        until: Collection[type[Event]],
+        when: Callable[[Event], bool] | None = None,
+        settled: Collection[type[Event]] = (),
     ) -> None:
         self._trigger = trigger
         self._until = tuple(until)
         self._when = when
+        self._settled = tuple(settled)
+        self._unsettled: dict[str, str] = {}
         self.items: dict[str, Recorded[Event]] = {}
 
     def evolve(self, event: Recorded[Event]) -> None:
@@ -27,17 +34,22 @@ class Pending:
         data = event.data
         if isinstance(data, self._trigger) and (self._when is None or self._when(data)):
             self.items[event.id] = event
-        elif isinstance(data, self._until):
-            self.items.pop(event.causationid, None)
         elif isinstance(data, AppDestroyed):
             self.items = {i: e for i, e in self.items.items() if subject_app(e) != data.app}
+            self._unsettled.pop(data.app, None)
+        elif isinstance(data, self._until) and event.causationid in self.items:
+            del self.items[event.causationid]
+            if self._settled:
+                self._unsettled[subject_app(event)] = event.correlationid
+        if isinstance(data, self._settled) and self._unsettled.get(subject_app(event)) == event.correlationid:
+            del self._unsettled[subject_app(event)]
 
     def heads(self) -> list[Recorded[Event]]:
-        """The oldest item of each app, oldest first: one app's work is done in the order of the log."""
+        """The oldest item of each app, oldest first: for work that an app's next item must wait for."""
         heads: dict[str, Recorded[Event]] = {}
         for event in self.items.values():
             heads.setdefault(subject_app(event), event)
-        return list(heads.values())
+        return [event for app, event in heads.items() if app not in self._unsettled]
 
 
 def subject_app(event: Recorded[Event]) -> str:

@@ -1,0 +1,59 @@
+"""Hop 2: push.received → build.started, then build.succeeded or build.failed. A tree becomes an image, or a reason."""
+
+from builder import buildstep
+from builder.buildstep import BuildRefused, BuildRequest
+from builder.ports import Ports
+from builder.state import App
+from services.blobs import LiveOutput
+from services.claims import MAX_ATTEMPTS
+from services.decide import conclude
+from services.errors import LeaseLost
+from services.events import BuildFailed, BuildStarted, BuildSucceeded, Event, PushReceived, Recorded
+
+
+def on_push_received(push: Recorded[PushReceived], ports: Ports) -> None:
+    """Build the push, unless another builder does. What an attempt before this one left is removed first."""
+    app = ports.state.apps[push.data.app]
+    attempt = app.builds[push.id].attempt + 1
+    lease = ports.claims.claim(push, BuildStarted(app=app.id, attempt=attempt), attempt, "builder")
+    if lease is None:
+        return
+    ports.projections.catch_up()
+    with ports.claims.renewing(lease):
+        buildstep.remove_leftovers(ports.client, ports.settings, ports.state.attempts())
+        outcome = build(ports, app, push, attempt, ports.outputs.open(push.correlationid))
+        try:
+            conclude(ports.log, push, outcome, "builder", lease)
+        except LeaseLost:
+            buildstep.remove_leftovers(ports.client, ports.settings, ports.state.attempts() - {(push.id, attempt)})
+
+
+def build(ports: Ports, app: App, push: Recorded[PushReceived], attempt: int, output: LiveOutput) -> Event:
+    """Run the build; returns the outcome to be recorded. Raises Unavailable: then it is tried again."""
+    output.step(f"Building {app.name}" + (f" again (attempt {attempt})" if attempt > 1 else ""))
+    try:
+        if attempt > MAX_ATTEMPTS:
+            raise BuildRefused(f"the build was given up after {MAX_ATTEMPTS} attempts that did not end")
+        request = BuildRequest(
+            app=app.id,
+            name=app.name,
+            work=push.id,
+            attempt=attempt,
+            source=ports.blobs.path(push.data.source),
+            commit=push.data.new,
+            env=ports.keyring.open_all(app.id, app.config),
+        )
+        result = buildstep.build(ports.client, ports.settings, request, output.write)
+    except BuildRefused as error:
+        kept = ports.blobs.put_bytes(bytes(output.kept))
+        return BuildFailed(app=app.id, attempt=attempt, reason=str(error), output=kept)
+    return BuildSucceeded(
+        app=app.id,
+        attempt=attempt,
+        image=result.image,
+        stack=result.stack,
+        buildpack=result.buildpack,
+        processes=result.processes,
+        commit=push.data.new,
+        output=ports.blobs.put_bytes(bytes(output.kept)),
+    )

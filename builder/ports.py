@@ -1,0 +1,46 @@
+"""What the builder's handlers are given."""
+
+from dataclasses import dataclass
+
+import docker
+
+from builder.state import State
+from services.blobs import Blobs, Outputs
+from services.claims import Claims
+from services.eventlog import EventLog
+from services.keyring import Keyring
+from services.platform import Platform
+from services.projections import Projections
+from services.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ports:
+    """`client` builds; `blobs` holds the pushed trees and what builds printed."""
+
+    settings: Settings
+    log: EventLog
+    projections: Projections
+    state: State
+    claims: Claims
+    keyring: Keyring
+    blobs: Blobs
+    outputs: Outputs
+    client: docker.DockerClient
+
+
+def build(platform: Platform) -> Ports:
+    """The ports of this process."""
+    state = State()
+    platform.projections.add(state)
+    return Ports(
+        settings=platform.settings,
+        log=platform.log,
+        projections=platform.projections,
+        state=state,
+        claims=platform.claims,
+        keyring=platform.keyring,
+        blobs=platform.blobs,
+        outputs=platform.outputs,
+        client=docker.DockerClient.from_env(version="1.41", timeout=120),
+    )

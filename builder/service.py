@@ -1,0 +1,34 @@
+"""The builder: a pushed tree becomes an image. This file is its table of contents."""
+
+from typing import Any
+
+from builder import answers, ports
+from builder.on_app_destroyed import on_app_destroyed
+from builder.on_push_received import on_push_received
+from services.bus import Port, on, rpc
+from services.events import AppDestroyed, BuildFailed, BuildSucceeded, PushReceived, Recorded
+
+Json = dict[str, Any]
+
+
+class Service:
+    """Owns builds, their output and their caches."""
+
+    name = "builder"
+    ports = Port(ports.build)
+
+    @on(PushReceived, until=(BuildSucceeded, BuildFailed), limit=lambda platform: platform.settings.build_concurrency)
+    def push_received(self, push: Recorded[PushReceived]) -> None:
+        on_push_received(push, self.ports)
+
+    @on(AppDestroyed)
+    def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
+        on_app_destroyed(destroyed, self.ports)
+
+    @rpc
+    def builds(self, name: str) -> list[Json]:
+        return answers.builds(self.ports, name)
+
+    @rpc
+    def build_output(self, name: str, build: str | None = None) -> Json:
+        return answers.build_output(self.ports, name, build)

@@ -1,0 +1,114 @@
+"""Reconcile: compare the log with Docker and mend Docker.
+
+Start, a restart of Docker, a killed container and a restore are the same code path.
+"""
+
+import logging
+import time
+from dataclasses import dataclass
+
+from deployer import candidate, spec
+from deployer.containers import Found
+from deployer.ports import Ports
+from deployer.state import App, identity
+from services.errors import PushlogError
+from services.events import Slot
+
+log = logging.getLogger("pushlog.deployer")
+
+EVERY = 30.0
+LONGEST_PAUSE = 300.0
+
+
+@dataclass
+class Pauses:
+    """How long a container that keeps ending is left alone: 0, 1, 2, 4 … s, forgotten after a quiet while."""
+
+    started: dict[tuple[object, ...], tuple[int, float]]
+
+    def due(self, key: tuple[object, ...], now: float) -> bool:
+        """Whether it may be started now; counts it as started if so."""
+        count, last = self.started.get(key, (0, 0.0))
+        if last and now - last > LONGEST_PAUSE:
+            count = 0
+        if count and now - last < min(2 ** (count - 1), LONGEST_PAUSE):
+            return False
+        self.started[key] = count + 1, now
+        return True
+
+
+def for_ever(ports: Ports) -> None:
+    """Mend at once, at every death of a container, and every EVERY seconds."""
+    pauses = Pauses({})
+    ports.subnet()
+    while True:
+        ports.look.clear()
+        with ports.mending:
+            everything(ports, pauses)
+        ports.look.wait(EVERY if not pauses.started else 1.0)
+        quiet = time.monotonic() - LONGEST_PAUSE
+        pauses.started = {key: value for key, value in pauses.started.items() if value[1] > quiet}
+
+
+def listen(ports: Ports) -> None:
+    """Ask for a look whenever Docker tells of a container that died or was removed."""
+    for _ in ports.containers.deaths():
+        ports.look.set()
+
+
+def everything(ports: Ports, pauses: Pauses) -> None:
+    """One look at the world. Containers are listed before the log is read, so that a fresh one is no stray."""
+    found = {container.identity: container for container in ports.containers.list()}
+    ports.projections.catch_up()
+    wanted = {identity(slot) for app in ports.state.apps.values() for slot in app.slots()}
+    for key, container in found.items():
+        if key not in wanted:
+            log.info("removing %s, which no release has", container.name)
+            candidate.bury(ports, container.id, container.app, f"{key[2]}.{key[3]}")
+    for app in list(ports.state.apps.values()):
+        try:
+            serve(ports, app, found, pauses)
+        except PushlogError as error:
+            log.error("%s cannot be brought up: %s", app.name, error)
+
+
+def serve(ports: Ports, app: App, found: dict[tuple[str, int, str, int], Found], pauses: Pauses) -> None:
+    """Bring up what should serve and does not, unless Docker gave up on it or it ended a moment ago."""
+    for slot in app.current.slots if app.current else ():
+        container = found.get(identity(slot))
+        if container and container.state in ("running", "restarting", "paused"):
+            continue
+        look = ports.containers.look(container.id) if container else None
+        if (look and (look.gave_up or look.running)) or not pauses.due(identity(slot), time.monotonic()):
+            continue
+        log.info("starting %s.%s.%d", app.name, slot.process, slot.number)
+        if container is None:
+            recreate(ports, app, slot)
+        else:
+            ports.containers.start(container.id)
+    hand_over_names(ports, app)
+
+
+def recreate(ports: Ports, app: App, slot: Slot) -> None:
+    """Make and start a serving container that is gone, the same at the same address."""
+    release = next(r.data for r in app.releases.values() if r.id == slot.made_by)
+    config = ports.keyring.open_all(app.id, release.config)
+    name = spec.container_name(ports.settings, app.name, slot)
+    container = ports.containers.create(spec.container(ports.settings, app, release, slot, config, name))
+    ports.containers.start(container)
+    ports.containers.serve(container, name)
+
+
+def hand_over_names(ports: Ports, app: App) -> None:
+    """Give what serves its name and restarts; what leaves and still has the name gets another first."""
+    there = {container.identity: container for container in ports.containers.list(app.id)}
+    names = {container.name: container for container in there.values()}
+    for slot in app.current.slots if app.current else ():
+        container = there.get(identity(slot))
+        if container is None:
+            continue
+        name = spec.container_name(ports.settings, app.name, slot)
+        holder = names.get(name)
+        if holder and holder.id != container.id:
+            ports.containers.rename(holder.id, f"{name}.v{holder.labels['pushlog.release']}.retired")
+        ports.containers.serve(container.id, name)

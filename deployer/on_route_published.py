@@ -1,0 +1,31 @@
+"""Hop 6: route.published → release.retired. The new containers take over the names; the old ones drain and stop."""
+
+import time
+from functools import partial
+
+from deployer import candidate, mend
+from deployer.containers import side_by_side
+from deployer.ports import Ports
+from deployer.state import identity
+from services.decide import conclude
+from services.events import Recorded, ReleaseRetired, RoutePublished
+
+
+def on_route_published(route: Recorded[RoutePublished], ports: Ports) -> None:
+    """Retire what `route` replaced. Nothing new reaches the old containers; their last requests get time to end."""
+    app = ports.state.apps[route.data.app]
+    old = route.data.replaces or 0
+    with ports.mending:
+        mend.hand_over_names(ports, app)
+    slots = [slot for part in app.retiring if part.release == old for slot in part.slots]
+    if slots:
+        time.sleep(ports.settings.drain)
+    wanted = {identity(slot) for slot in slots}
+    leaving = [c for c in ports.containers.list(app.id) if c.identity in wanted]
+
+    def retire(container: str, process: str) -> None:
+        ports.containers.stop(container)
+        candidate.bury(ports, container, app.id, process)
+
+    side_by_side([partial(retire, c.id, f"{c.identity[2]}.{c.identity[3]}") for c in leaving])
+    conclude(ports.log, route, ReleaseRetired(app=app.id, release=old, by=route.data.release), "deployer")

@@ -1,0 +1,61 @@
+"""What the deployer's handlers are given."""
+
+import threading
+from dataclasses import dataclass, field
+
+import docker
+
+from deployer import containers, network
+from deployer.containers import Containers
+from deployer.logs import Archive
+from deployer.state import State
+from services.blobs import Blobs, Outputs
+from services.claims import Claims
+from services.eventlog import EventLog
+from services.keyring import Keyring
+from services.platform import Platform
+from services.projections import Projections
+from services.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ports:
+    """`mending` lets one hand at a time rename, start or remove what serves; `look` asks for a look at the world."""
+
+    settings: Settings
+    log: EventLog
+    projections: Projections
+    state: State
+    claims: Claims
+    keyring: Keyring
+    blobs: Blobs
+    outputs: Outputs
+    client: docker.DockerClient
+    containers: Containers
+    archive: Archive
+    mending: threading.Lock = field(default_factory=threading.Lock)
+    look: threading.Event = field(default_factory=threading.Event)
+
+    def subnet(self) -> str:
+        """The apps' network's subnet; the network is made if it is not there. Raises Unavailable."""
+        return network.ensure(self.client, self.settings)
+
+
+def build(platform: Platform) -> Ports:
+    """The ports of this process."""
+    state = State()
+    platform.projections.add(state)
+    client = containers.connect()
+    return Ports(
+        settings=platform.settings,
+        log=platform.log,
+        projections=platform.projections,
+        state=state,
+        claims=platform.claims,
+        keyring=platform.keyring,
+        blobs=platform.blobs,
+        outputs=platform.outputs,
+        client=client,
+        containers=Containers(client, platform.settings),
+        archive=Archive(platform.settings.home / "logs"),
+    )

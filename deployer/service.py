@@ -1,0 +1,72 @@
+"""The deployer: an app's containers. This file is its table of contents."""
+
+from typing import Any
+
+from deployer import answers, mend, ports
+from deployer.on_app_destroyed import on_app_destroyed
+from deployer.on_release_created import on_release_created
+from deployer.on_route_published import on_route_published
+from deployer.on_route_rejected import on_route_rejected
+from services.bus import Port, forever, on, rpc
+from services.events import (
+    AppDestroyed,
+    DeployFailed,
+    DeploySucceeded,
+    Recorded,
+    ReleaseCreated,
+    ReleaseRetired,
+    RoutePublished,
+    RouteRejected,
+)
+
+Json = dict[str, Any]
+
+
+class Service:
+    """Owns the apps' containers and network."""
+
+    name = "deployer"
+    ports = Port(ports.build)
+
+    @on(
+        ReleaseCreated,
+        until=(DeploySucceeded, DeployFailed),
+        settled=(RoutePublished, DeployFailed),
+        when=lambda release: release.deploy,
+    )
+    def release_created(self, release: Recorded[ReleaseCreated]) -> None:
+        on_release_created(release, self.ports)
+
+    @on(
+        RoutePublished, until=(ReleaseRetired,), when=lambda route: route.replaces is not None, limit=100, ordered=False
+    )
+    def route_published(self, route: Recorded[RoutePublished]) -> None:
+        on_route_published(route, self.ports)
+
+    @on(RouteRejected, until=(DeployFailed,))
+    def route_rejected(self, route: Recorded[RouteRejected]) -> None:
+        on_route_rejected(route, self.ports)
+
+    @on(AppDestroyed)
+    def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
+        on_app_destroyed(destroyed, self.ports)
+
+    @forever
+    def mend(self) -> None:
+        mend.for_ever(self.ports)
+
+    @forever
+    def listen(self) -> None:
+        mend.listen(self.ports)
+
+    @rpc
+    def processes(self, name: str) -> list[Json]:
+        return answers.processes(self.ports, name)
+
+    @rpc
+    def logs(self, name: str, lines: int | None = None, process: str | None = None, since: str | None = None) -> Json:
+        return answers.logs(self.ports, name, lines, process, since)
+
+    @rpc
+    def endpoints(self, app: str, release: int) -> list[str]:
+        return answers.endpoints(self.ports, app, release)

@@ -1,0 +1,107 @@
+"""What Docker is told about a container, as values: pure functions of the log and the settings."""
+
+import hashlib
+import json
+from dataclasses import dataclass
+
+from deployer.state import App, Identity
+from services.events import ReleaseCreated, Slot
+from services.settings import Settings
+
+PORT = 5000
+USER = "app"
+RESTARTS = 10
+PIDS = 4096
+LABEL = "pushlog."
+
+
+@dataclass(frozen=True)
+class ContainerSpec:
+    """One container. `environment` holds opened secrets: it goes to Docker and nowhere else."""
+
+    name: str
+    image: str
+    command: tuple[str, ...]
+    environment: dict[str, str]
+    labels: dict[str, str]
+    network: str
+    address: str
+
+
+def digest(release: ReleaseCreated, process: str, number: int) -> str:
+    """A digest of all that makes a slot's container what it is; secrets count as they are sealed."""
+    parts = [
+        release.image,
+        release.commit,
+        release.processes[process],
+        process,
+        number,
+        PORT,
+        sorted(release.config.items()),
+    ]
+    return hashlib.sha256(json.dumps(parts).encode()).hexdigest()
+
+
+def container_name(settings: Settings, app: str, slot: Slot) -> str:
+    """`<app>.<process>.<n>`, as people's scripts look for; behind the instance's name unless it is the default one."""
+    name = f"{app}.{slot.process}.{slot.number}"
+    return name if settings.instance == "pushlog" else f"{settings.instance}.{name}"
+
+
+def candidate_name(settings: Settings, app: str, slot: Slot, release: int) -> str:
+    """A candidate's name, until it serves."""
+    return f"{container_name(settings, app, slot)}.v{release}"
+
+
+def network_name(settings: Settings) -> str:
+    """The apps' network."""
+    return f"pushlog-{settings.instance}"
+
+
+def container(
+    settings: Settings, app: App, release: ReleaseCreated, slot: Slot, config: dict[str, str], name: str
+) -> ContainerSpec:
+    """The container of a slot. `config` is the release's, opened."""
+    return ContainerSpec(
+        name=name,
+        image=release.image,
+        command=("/bin/bash", "-c", release.processes[slot.process]),
+        environment={
+            **config,
+            "PORT": str(slot.port),
+            "DYNO": f"{slot.process}.{slot.number}",
+            "GIT_REV": release.commit,
+        },
+        labels=labels(settings, app.id, app.name, release.number, slot),
+        network=network_name(settings),
+        address=slot.address,
+    )
+
+
+def labels(settings: Settings, app: str, name: str, release: int, slot: Slot) -> dict[str, str]:
+    """The labels that say whose a container is; they are its identity, its name is for people."""
+    values = {
+        "instance": settings.instance,
+        "app": app,
+        "name": name,
+        "process": slot.process,
+        "number": slot.number,
+        "release": release,
+        "made-by": slot.made_by,
+        "attempt": slot.attempt,
+        "address": slot.address,
+    }
+    return {LABEL + key: str(value) for key, value in values.items()}
+
+
+def labelled(labels: dict[str, str]) -> Identity | None:
+    """The identity that a container's labels give; None for a container that is no app's process."""
+    made_by = labels.get(LABEL + "made-by")
+    if made_by is None:
+        return None
+    return (
+        made_by,
+        int(labels[LABEL + "attempt"]),
+        labels[LABEL + "process"],
+        int(labels[LABEL + "number"]),
+    )

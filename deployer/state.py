@@ -1,0 +1,114 @@
+"""What the deployer knows: a fold over the log of which containers every app should have."""
+
+from dataclasses import dataclass, field
+
+from services.errors import NoSuchApp
+from services.events import (
+    AppCreated,
+    AppDestroyed,
+    DeployFailed,
+    DeployStarted,
+    DeploySucceeded,
+    Event,
+    Recorded,
+    ReleaseCreated,
+    ReleaseRetired,
+    RoutePublished,
+    Slot,
+)
+
+Identity = tuple[str, int, str, int]
+"""Which container a slot is: release.created id, attempt, process type, number. Containers carry it as labels."""
+
+
+def identity(slot: Slot) -> Identity:
+    """The identity of a slot's container."""
+    return slot.made_by, slot.attempt, slot.process, slot.number
+
+
+@dataclass(frozen=True)
+class Serving:
+    """A release's containers."""
+
+    release: int
+    attempt: int
+    slots: tuple[Slot, ...]
+
+
+@dataclass
+class App:
+    """An app's containers: the routed ones, the candidate's, and those that drain. Releases by number."""
+
+    id: str
+    name: str
+    releases: dict[int, Recorded[ReleaseCreated]] = field(default_factory=dict)
+    failed: set[int] = field(default_factory=set)
+    routed: set[str] = field(default_factory=set)
+    current: Serving | None = None
+    candidate: Serving | None = None
+    retiring: list[Serving] = field(default_factory=list)
+
+    def slots(self) -> list[Slot]:
+        """Every slot whose container should exist."""
+        parts = [self.current, self.candidate, *self.retiring]
+        return list(dict.fromkeys(slot for part in parts if part for slot in part.slots))
+
+
+@dataclass
+class State:
+    """Apps by uuid."""
+
+    apps: dict[str, App] = field(default_factory=dict)
+
+    def named(self, name: str) -> App:
+        """The app called `name`. Raises NoSuchApp."""
+        for app in self.apps.values():
+            if app.name == name:
+                return app
+        raise NoSuchApp.named(name)
+
+    def addresses(self) -> set[str]:
+        """Every address that is some container's."""
+        return {slot.address for app in self.apps.values() for slot in app.slots()}
+
+    def evolve(self, event: Recorded[Event]) -> None:
+        """See Fold.evolve."""
+        match event.data:
+            case AppCreated(app=app, name=name):
+                self.apps[app] = App(app, name)
+            case AppDestroyed(app=app):
+                del self.apps[app]
+            case (
+                ReleaseCreated()
+                | DeployStarted()
+                | DeploySucceeded()
+                | DeployFailed()
+                | RoutePublished()
+                | ReleaseRetired()
+            ) as data:
+                if known := self.apps.get(data.app):
+                    evolve_app(known, event)
+            case _:
+                pass
+
+
+def evolve_app(app: App, event: Recorded[Event]) -> None:
+    """Take in what happened to one app's containers."""
+    match event.data:
+        case ReleaseCreated(number=number):
+            app.releases[number] = event  # type: ignore[assignment]
+        case DeployStarted(release=release) | DeploySucceeded(release=release) as data:
+            app.candidate = Serving(release, data.attempt, tuple(data.slots))
+        case DeployFailed(release=release):
+            app.failed.add(release)
+            app.candidate = None
+        case RoutePublished(release=release):
+            after = app.candidate or Serving(release, 0, ())
+            if app.current and (left := tuple(s for s in app.current.slots if s not in after.slots)):
+                app.retiring.append(Serving(app.current.release, app.current.attempt, left))
+            app.current, app.candidate = after, None
+            app.routed.add(app.releases[release].data.image)
+        case ReleaseRetired(release=release):
+            app.retiring = [part for part in app.retiring if part.release != release]
+        case _:
+            pass

@@ -1,0 +1,115 @@
+"""What a command may ask of the platform: the Context of cli/table.py for one session."""
+
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from gitreceiver import stories
+from gitreceiver.ports import Ports
+from gitreceiver.push import vars_of
+from gitreceiver.session import Session
+from services.chain import Cause
+from services.eventlog import PAGE
+from services.events import AppEvent, CloudEvent, Event, Recorded
+
+RECORDING = {
+    "create_app",
+    "destroy_app",
+    "change_config",
+    "change_domains",
+    "scale",
+    "add_key",
+    "remove_key",
+}
+"""The RPC methods that append; they are told who did it."""
+
+Followed = dict[str, list[Recorded[Event]]]
+
+
+class SessionContext:
+    """One session as the Context of the command it runs."""
+
+    def __init__(
+        self, session: Session, ports: Ports, call: Callable[..., Any], cause: Cause, events: list[Any]
+    ) -> None:
+        self._session, self._ports, self._call, self._cause, self._events = session, ports, call, cause, events
+        self.actor, self.origin, self.user = session.actor, session.origin, session.user
+        self.tty, self.columns = session.tty, session.columns
+        self.domain, self.http_port = ports.settings.domain, ports.settings.http_port
+        self.quiet = self.force = False
+        self.format = "text"
+
+    def permits(self, needs: str, app: str | None) -> bool:
+        """Every stored key may do everything; so may the local user."""
+        return True
+
+    def call(self, service: str, method: str, **kwargs: Any) -> Any:
+        """See Context."""
+        if method in RECORDING:
+            kwargs["cause"] = vars_of(self._cause)
+        return self._call(service, method, **kwargs)
+
+    def read_stdin(self, limit: int) -> bytes:
+        """See Context."""
+        return self._session.read_all(limit)
+
+    def read_line(self, limit: int) -> bytes:
+        """See Context."""
+        line = b""
+        while len(line) < limit and not line.endswith(b"\n") and (byte := self._session.read(1)):
+            line += byte
+        return line
+
+    def write(self, data: bytes) -> None:
+        """See Context."""
+        self._session.write(data)
+
+    def write_err(self, data: bytes) -> None:
+        """See Context."""
+        self._session.write_err(data)
+
+    def pause(self, seconds: float) -> None:
+        """See Context; raises Disconnected when the client is gone."""
+        time.sleep(seconds)
+        self._session.write_err(b"")
+
+    def seal(self, app: str, key: str, value: str) -> str:
+        """See Context. Raises NoSuchApp."""
+        return self._ports.keyring.seal(self._app(app), key, value)
+
+    def open(self, app: str, key: str, sealed: str) -> str:
+        """See Context. Raises NoSuchApp or NotOpenable."""
+        return self._ports.keyring.open(self._app(app), key, sealed)
+
+    def follow(self, correlation: str) -> Iterator[bytes | int]:
+        """See Context."""
+        ports, ending = self._ports, stories.release_ending(self._ports.url)
+        for part in stories.follow(correlation, self._events, ports.outputs, ports.projections, ending):
+            if isinstance(part, bytes):
+                yield part
+            else:
+                yield part[0].encode()
+                yield part[1]
+
+    def events(self, *, app: str | None, tail: bool) -> Iterator[Any]:
+        """See Context. Raises NoSuchApp for one that never was."""
+        position = turn = 0
+        while True:
+            while page := self._ports.log.read(position):
+                position = page[-1].position
+                yield from (CloudEvent.of(event) for event in page if app is None or is_about(event, app))
+                if len(page) < PAGE:
+                    break
+            if not tail:
+                return
+            turn = self._ports.projections.wait(turn, 1.0)
+            self._session.write_err(b"")
+
+    def _app(self, name: str) -> str:
+        self._ports.projections.catch_up()
+        return self._ports.state.named(name).id
+
+
+def is_about(event: Recorded[Event], app: str) -> bool:
+    """Whether an event is about an app that is or was called `app`."""
+    return isinstance(event.data, AppEvent) and event.subject == app

@@ -1,0 +1,27 @@
+"""Mends after app.destroyed: the app's repository goes. At start, what no app has goes the same way."""
+
+import shutil
+
+from gitreceiver.ports import Ports
+from gitreceiver.repository import repositories
+from services.events import AppDestroyed, Recorded
+
+
+def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:
+    """Remove the app's repository."""
+    remove(ports, destroyed.data.app)
+
+
+def remove(ports: Ports, app: str) -> None:
+    """Remove the repository that the uuid `app` has, if it has one."""
+    for known, path in repositories(ports.settings.home):
+        if known == app:
+            shutil.rmtree(path, ignore_errors=True)
+
+
+def mend(ports: Ports) -> None:
+    """Remove repositories of apps that are gone, or that were never created because their push was refused."""
+    ports.projections.catch_up()
+    for app, _ in list(repositories(ports.settings.home)):
+        if app not in ports.state.apps:
+            remove(ports, app)

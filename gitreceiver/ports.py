@@ -1,0 +1,53 @@
+"""What the door's handlers are given."""
+
+from dataclasses import dataclass
+
+from gitreceiver import keys
+from gitreceiver.state import State
+from gitreceiver.stories import Stories
+from services.blobs import Blobs, Outputs
+from services.eventlog import EventLog
+from services.keyring import Keyring
+from services.platform import Platform
+from services.projections import Projections
+from services.settings import Settings
+
+
+@dataclass(frozen=True)
+class Ports:
+    """`stories` collects the events that a session follows."""
+
+    settings: Settings
+    log: EventLog
+    projections: Projections
+    state: State
+    stories: Stories
+    keyring: Keyring
+    blobs: Blobs
+    outputs: Outputs
+
+    def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
+        """The name of a key that may enter, or None."""
+        return keys.authorized(self.state, fingerprint, public_key)
+
+    def url(self, host: str) -> str:
+        """Where a host is reached."""
+        port = self.settings.http_port
+        return f"http://{host}" + ("" if port == 80 else f":{port}")
+
+
+def build(platform: Platform) -> Ports:
+    """The ports of this process."""
+    state, stories = State(), Stories()
+    platform.projections.add(state)
+    platform.projections.add(stories)
+    return Ports(
+        settings=platform.settings,
+        log=platform.log,
+        projections=platform.projections,
+        state=state,
+        stories=stories,
+        keyring=platform.keyring,
+        blobs=platform.blobs,
+        outputs=platform.outputs,
+    )

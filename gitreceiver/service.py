@@ -1,0 +1,59 @@
+"""gitreceiver: the door. This file is its table of contents."""
+
+from typing import Any
+
+from gitreceiver import keys, ports, sessions
+from gitreceiver.door import door
+from gitreceiver.local import local
+from gitreceiver.on_app_destroyed import on_app_destroyed
+from gitreceiver.on_route_published import on_route_published
+from gitreceiver.session import Session
+from services.bus import Calls, Port, on, rpc
+from services.chain import Cause
+from services.decide import commit
+from services.events import AppDestroyed, Recorded, RefMoved, RoutePublished
+
+Json = dict[str, Any]
+
+
+class Service:
+    """Owns the SSH port, the keys and the refs."""
+
+    name = "gitreceiver"
+    ports = Port(ports.build)
+    call = Calls()
+
+    @door
+    def ssh(self, session: Session) -> int | None:
+        return sessions.run(session, self.ports, self.call)
+
+    @local
+    def local(self, session: Session) -> int | None:
+        return sessions.run(session, self.ports, self.call)
+
+    @on(RoutePublished, until=(RefMoved,), when=lambda route: bool(route.push))
+    def route_published(self, route: Recorded[RoutePublished]) -> None:
+        on_route_published(route, self.ports)
+
+    @on(AppDestroyed)
+    def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
+        on_app_destroyed(destroyed, self.ports)
+
+    @rpc
+    def list_keys(self) -> list[Json]:
+        self.ports.projections.catch_up()
+        return keys.listed(self.ports.state)
+
+    @rpc
+    def add_key(self, name: str, public_key: str, cause: Json) -> Json:
+        parts = self.ports
+        recorded = commit(parts.log, parts.projections, lambda: keys.add(parts.state, name, public_key), Cause(**cause))
+        return recorded[0].data.model_dump(include={"name", "fingerprint"})
+
+    @rpc
+    def remove_key(self, cause: Json, name: str | None = None, fingerprint: str | None = None) -> Json:
+        parts = self.ports
+        recorded = commit(
+            parts.log, parts.projections, lambda: keys.remove(parts.state, name, fingerprint), Cause(**cause)
+        )
+        return recorded[0].data.model_dump(include={"name", "fingerprint"})

@@ -1,0 +1,55 @@
+"""One session: `git push`, `git clone`, or a command of the table. Nothing else can be run."""
+
+from collections.abc import Callable
+from typing import Any
+
+from cli import dispatch
+from gitreceiver.context import SessionContext
+from gitreceiver.git_command import parse_git_command
+from gitreceiver.on_app_destroyed import remove
+from gitreceiver.ports import Ports
+from gitreceiver.push import Pusher
+from gitreceiver.receive_pack import receive_pack
+from gitreceiver.repository import repository
+from gitreceiver.session import Session
+from gitreceiver.upload_pack import upload_pack
+from services.chain import Cause, uuid7
+
+
+def run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
+    """Run what the session asks for; returns its exit code, or None when the session is ended already."""
+    cause = Cause(
+        source="gitreceiver",
+        actor=session.actor,
+        origin=session.origin,
+        command=dispatch.masked(session.argv),
+        correlationid=uuid7(),
+    )
+    asked = parse_git_command(session.argv)
+    if asked is None:
+        with ports.stories.following(cause.correlationid) as events:
+            return dispatch.run(SessionContext(session, ports, call, cause, events), session.argv)
+    verb, name = asked
+    ports.projections.catch_up()
+    if verb == "git-receive-pack":
+        push(session, ports, Pusher(ports, call, cause, name))
+    else:
+        app = ports.state.named(name)
+        upload_pack(session, repository(ports.settings.home, app.id), refs=app.refs, head=app.deploy_branch)
+    return None
+
+
+def push(session: Session, ports: Ports, pusher: Pusher) -> None:
+    """Serve one `git push`. A repository that was made for an app which then was not created goes again."""
+    app = ports.state.find(pusher.name)
+    if app:
+        pusher.repository = app.id
+    receive_pack(
+        session,
+        repository(ports.settings.home, pusher.repository),
+        refs=dict(app.refs) if app else {},
+        settings=ports.settings,
+        decide=pusher.decide,
+    )
+    if pusher.repository not in ports.state.apps:
+        remove(ports, pusher.repository)

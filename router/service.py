@@ -1,0 +1,38 @@
+"""The router: nginx. This file is its table of contents."""
+
+import time
+from typing import Any
+
+from router import ports
+from router.on_app_destroyed import mend, on_app_destroyed
+from router.on_deploy_succeeded import on_deploy_succeeded
+from services.bus import Calls, Port, forever, on, rpc
+from services.events import AppDestroyed, DeploySucceeded, Recorded, RoutePublished, RouteRejected
+
+EVERY = 10.0
+
+
+class Service:
+    """Owns what is reachable under which host."""
+
+    name = "router"
+    ports = Port(ports.build)
+    call = Calls()
+
+    @on(DeploySucceeded, until=(RoutePublished, RouteRejected))
+    def deploy_succeeded(self, deploy: Recorded[DeploySucceeded]) -> None:
+        on_deploy_succeeded(deploy, self.ports, self.call)
+
+    @on(AppDestroyed)
+    def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
+        on_app_destroyed(destroyed, self.ports)
+
+    @forever
+    def mend(self) -> None:
+        while True:
+            mend(self.ports)
+            time.sleep(EVERY)
+
+    @rpc
+    def nginx_status(self) -> dict[str, Any]:
+        return dict(self.ports.nginx.status())

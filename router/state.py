@@ -1,0 +1,36 @@
+"""What the router knows: a fold over the log of every app's published route, and of what its releases ask for."""
+
+from dataclasses import dataclass, field
+
+from services.events import AppCreated, AppDestroyed, Event, Recorded, ReleaseCreated, RoutePublished
+
+
+@dataclass
+class App:
+    """An app's releases by number, and the route that is published, if any."""
+
+    id: str
+    name: str
+    releases: dict[int, ReleaseCreated] = field(default_factory=dict)
+    route: RoutePublished | None = None
+
+
+@dataclass
+class State:
+    """Apps by uuid."""
+
+    apps: dict[str, App] = field(default_factory=dict)
+
+    def evolve(self, event: Recorded[Event]) -> None:
+        """See Fold.evolve."""
+        match event.data:
+            case AppCreated(app=app, name=name):
+                self.apps[app] = App(app, name)
+            case AppDestroyed(app=app):
+                self.apps.pop(app, None)
+            case ReleaseCreated(app=app) as release if app in self.apps:
+                self.apps[app].releases[release.number] = release
+            case RoutePublished(app=app) as route if app in self.apps:
+                self.apps[app].route = route
+            case _:
+                pass
