@@ -1,0 +1,39 @@
+"""Apps: create, list, destroy, and ask for one."""
+
+from cli import arguments
+from cli.table import Context, command
+from cli.values import Code, Done, Listing, Value
+from services.errors import NoSuchApp
+
+
+@command("apps:create", owner="configsvc", needs="write", records=True)
+@arguments.app
+def create(ctx: Context, app: str) -> Value:
+    """Create an app. The first push creates it, too."""
+    ctx.call("configsvc", "create_app", name=app)
+    return Done(f"Creating {app}...")
+
+
+@command("apps:list", owner="configsvc", needs="read", json=True, aliases=("apps",))
+def list_(ctx: Context) -> Value:
+    """List the apps."""
+    return Listing("My Apps", ctx.call("configsvc", "list_apps"), {"name": "{}"})
+
+
+@command(
+    "apps:destroy", owner="configsvc", needs="write", records=True, destroys="app", aliases=("delete", "apps:delete")
+)
+@arguments.app
+def destroy(ctx: Context, app: str) -> Value:
+    """Destroy an app with its containers, route and repository."""
+    ctx.call("configsvc", "destroy_app", name=app)
+    return Done(f"Destroyed {app}")
+
+
+@command("apps:exists", owner="configsvc", needs="read")
+@arguments.app
+def exists(ctx: Context, app: str) -> Value:
+    """Tell by the exit code whether an app exists: 0, or 20."""
+    if not ctx.call("configsvc", "app_exists", name=app):
+        raise NoSuchApp.named(app)
+    return Code(0)

@@ -1,0 +1,65 @@
+"""Runs one command line from its words to its exit code, for SSH and for the local `pushlog` alike."""
+
+import logging
+import traceback
+from collections.abc import Sequence
+
+from cli import commands as commands  # entering every command into the table
+from cli.parsing import Line, parse, wants_trace
+from cli.parsing import masked as masked
+from cli.render import render, warn
+from cli.table import Context
+from services.errors import NoSuchApp, PushlogError, Refused
+
+logger = logging.getLogger("pushlog.cli")
+ANSWER_LIMIT = 256
+
+
+def run(context: Context, argv: Sequence[str]) -> int:
+    """Run the command line `argv`, already split into words; returns the exit code.
+
+    Whatever goes wrong becomes one sentence on stderr. What nobody foresaw is logged, too, and shown in full only
+    with `--trace`.
+    """
+    try:
+        return _perform(context, parse(argv))
+    except PushlogError as error:
+        return _fail(context, str(error), error.exit_code)
+    except Exception as error:  # the operator sees it in the platform's log, the asker as a sentence
+        logger.exception("an unexpected error in: %s", masked(argv))
+        sentence = f"Pushlog failed unexpectedly ({type(error).__name__}); its own log says more"
+        if wants_trace(argv):
+            sentence += "\n" + traceback.format_exc()
+        return _fail(context, sentence, 1)
+
+
+def _perform(context: Context, line: Line) -> int:
+    command, app = line.command, line.params.get("app")
+    context.quiet, context.force, context.format = line.quiet, line.force, line.format
+    if command.needs != "nothing" and not context.permits(command.needs, app):
+        raise Refused(f"{command.name}: permission denied")
+    if command.destroys and not context.force:
+        _confirm(context, line.params[command.destroys])
+    return render(context, command.function(context, **line.params))
+
+
+def _confirm(context: Context, app: str) -> None:
+    """Have the app's name typed again. Raises Refused when something else is."""
+    if not context.call("configsvc", "app_exists", name=app):
+        raise NoSuchApp.named(app)
+    if context.tty:
+        warn(context, "WARNING: Potentially Destructive Action")
+        warn(context, f"This command will destroy {app}.")
+        warn(context, f'To proceed, type "{app}"')
+        context.write_err(b"\n> ")
+    typed = context.read_line(ANSWER_LIMIT).decode(errors="replace").strip()
+    if typed != app:
+        raise Refused(f"Confirmation did not match {app}; nothing was done")
+
+
+def _fail(context: Context, sentence: str, code: int) -> int:
+    try:
+        warn(context, sentence)
+    except (PushlogError, OSError):
+        logger.info("nobody was left to hear: %s", sentence)
+    return code

@@ -1,0 +1,176 @@
+"""A command line's words become a command and its parameters, or one sentence; and the line with secrets masked."""
+
+import difflib
+import shlex
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import click
+
+from cli.table import ALIASES, COMMANDS, Command, HelpWanted, find, nouns
+from services.errors import BadInput
+from services.names import app_name, shown
+
+MASK = "***"
+GLOBAL_FLAGS = "--app X, --quiet, --force and --trace"
+
+
+class NotACommand(BadInput):
+    """There is no command of that name."""
+
+
+@dataclass(slots=True)
+class Globals:
+    """The flags that stand before the command."""
+
+    app: str | None = None
+    quiet: bool = False
+    force: bool = False
+    trace: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A command line understood: what to run, and how its result is wanted."""
+
+    command: Command
+    params: dict[str, Any] = field(default_factory=dict)
+    quiet: bool = False
+    force: bool = False
+    format: str = "text"
+
+
+def wants_trace(argv: Sequence[str]) -> bool:
+    """Whether `--trace` stands among the global flags, however the rest of the line reads."""
+    words = list(argv)
+    while words and words[0].startswith("-"):
+        if words[0] == "--trace":
+            return True
+        words = words[2:] if words[0] == "--app" else words[1:]
+    return False
+
+
+def parse(argv: Sequence[str]) -> Line:
+    """Understand a command line, already split into words.
+
+    Raises NotACommand for an unknown name, BadInput for anything else that is wrong with it, in one sentence.
+    """
+    _check_text(argv)
+    flags, name, words = _split(argv)
+    noun = name.removesuffix(":help")
+    if noun != name and (noun in nouns() or find(noun)):
+        return _help(noun)
+    command = find(name)
+    bare = not words and (name not in COMMANDS or needs_words(COMMANDS[name]))
+    if name in nouns() and (bare or words in (["--help"], ["-h"])):
+        return _help(name)
+    if command is None:
+        raise _unknown(name)
+    if flags.app is not None and not command.takes_app:
+        raise BadInput(f"--app: {command.name} is not about one app; run it without")
+    try:
+        params = parameters(command, name, words)
+    except HelpWanted:
+        return _help(name)
+    quiet, force = params.pop("quiet"), params.pop("force", False)
+    wanted = params.pop("format", "text")
+    return Line(command, params, flags.quiet or quiet, flags.force or force, wanted)
+
+
+def needs_words(command: Command) -> bool:
+    """Whether the command cannot run with its name alone."""
+    return any(param.required for param in command.parser.params)
+
+
+def parameters(command: Command, name: str, words: Sequence[str]) -> dict[str, Any]:
+    """The values of a command's parameters by name. Raises HelpWanted, or BadInput in one sentence."""
+    try:
+        parsed = command.parser.make_context(name, list(words))
+    except click.UsageError as error:
+        said = error.format_message().rstrip(".")
+        raise BadInput(f"{name}: {said[:1].lower()}{said[1:]}; see: pushlog help {name}") from None
+    if parsed.args:  # click's own sentence would repeat them, and one may be a secret
+        raise BadInput(f"{name}: {len(parsed.args)} words too many; see: pushlog help {name}")
+    params = dict(parsed.params)
+    return params | _app_and_flag(name, params.pop("words")) if command.report else params
+
+
+def masked(argv: Sequence[str]) -> str:
+    """The command line as the log may keep it: secret values masked as each command declares it.
+
+    What is not understood (an unknown command, a bad `config:set`) is masked after its name.
+    """
+    try:
+        _, name, words = _split(argv)
+    except BadInput:
+        return MASK
+    command = find(name)
+    hidden = f"{_plain(name)} {MASK}" if words else _plain(name)
+    if command is None:
+        return hidden
+    try:
+        secret = parameters(command, name, words)[command.secrets] if command.secrets else ()
+    except (HelpWanted, BadInput):
+        return hidden
+    return " ".join([_plain(name), *(_mask_pair(word) if word in secret else _plain(word) for word in words)])
+
+
+def _mask_pair(word: str) -> str:
+    key, equals, _ = word.partition("=")
+    return f"{_plain(key)}={MASK}" if equals else MASK
+
+
+def _plain(word: str) -> str:
+    """The word as a shell would need it, on one line."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shlex.quote(word))
+
+
+def _app_and_flag(name: str, words: Sequence[str]) -> dict[str, str | None]:
+    """What a report is asked for: of one app or of all, and one flag or all."""
+    flags = [word for word in words if word.startswith("--")]
+    apps = [app_name(word) for word in words if word not in flags]
+    if len(flags) > 1 or len(apps) > 1:
+        raise BadInput(f"{name}: takes at most one app and one flag; see: pushlog help {name}")
+    return {"app": apps[0] if apps else None, "flag": flags[0] if flags else None}
+
+
+def _split(argv: Sequence[str]) -> tuple[Globals, str, list[str]]:
+    """The global flags, the command's name, and its words, `--app`'s among them."""
+    flags, words = Globals(), list(argv)
+    while words and words[0].startswith("-"):
+        flag, equals, value = words.pop(0).partition("=")
+        if flag == "--app":
+            if not equals and not words:
+                raise BadInput("--app: the app's name is missing; allowed is --app X before the command")
+            flags.app = value if equals else words.pop(0)
+        elif flag in ("--quiet", "--force", "--trace") and not equals:
+            setattr(flags, flag[2:], True)
+        elif flag in ("--help", "-h", "--version") and not equals:
+            words = ["version" if flag == "--version" else "help"]
+        elif flag in ("--dry-run", "--at"):
+            raise BadInput(f"{flag}: is not supported yet; run the command without")
+        else:
+            raise BadInput(f"{shown(flag)}: is not a global flag; allowed before the command are {GLOBAL_FLAGS}")
+    name, *rest = words or ["help"]
+    return flags, name, rest if flags.app is None else [flags.app, *rest]
+
+
+def _check_text(argv: Sequence[str]) -> None:
+    for number, word in enumerate(argv, 1):
+        try:
+            word.encode()
+        except UnicodeEncodeError:
+            raise BadInput(f"word {number}: not UTF-8; allowed is UTF-8 text") from None
+        if "\0" in word:
+            raise BadInput(f"word {number}: has a NUL byte; allowed is text")
+
+
+def _help(topic: str) -> Line:
+    return Line(COMMANDS["help"], {"topic": topic, "everything": False})
+
+
+def _unknown(name: str) -> NotACommand:
+    sentence = f"`{shown(name)[1:-1]}` is not a command."
+    close = difflib.get_close_matches(name[:80], [*COMMANDS, *ALIASES, *nouns()], 1)
+    return NotACommand(f"{sentence}\nDid you mean {close[0]}?" if close else f"{sentence}\nSee: pushlog help")

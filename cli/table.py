@@ -1,0 +1,198 @@
+"""The command table: how a command is declared, what it may ask of the one who runs it, and the registry.
+
+A command is a declaration that returns a value. click says what its words are; it names the service that
+owns it (each command is an RPC to that one) and the permission it needs.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import click
+
+from cli.values import Record, Value
+from services.errors import BadInput
+
+Needs = Literal["nothing", "read", "write", "admin"]
+
+
+class Context(Protocol):
+    """One run of one command: who asks, over what, and what the platform does for them.
+
+    `run` sets `quiet`, `format` ("text" or "json") and `force` from the command line before the command sees them.
+    Reading, writing, `pause` and what `follow` and `events` yield raise a PushlogError once the client is gone.
+    """
+
+    actor: str
+    origin: str
+    user: str
+    tty: bool
+    columns: int
+    domain: str
+    http_port: int
+    quiet: bool
+    format: str
+    force: bool
+
+    def permits(self, needs: str, app: str | None) -> bool:
+        """Whether the actor holds the permission, for the app if one is named."""
+
+    def call(self, service: str, method: str, **kwargs: Any) -> Any:
+        """An RPC with a deadline. Raises the errors of services/errors.py; Unavailable when none answered."""
+
+    def read_stdin(self, limit: int) -> bytes:
+        """The whole input. Raises BadInput when it is longer than `limit` bytes."""
+
+    def read_line(self, limit: int) -> bytes:
+        """The input through the first newline, the end of the input, or `limit` bytes."""
+
+    def write(self, data: bytes) -> None:
+        """To stdout, where results go."""
+
+    def write_err(self, data: bytes) -> None:
+        """To stderr, where talk and errors go."""
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+
+    def seal(self, app: str, key: str, value: str) -> str:
+        """The value of an app's config key, sealed: secrets cross the bus in no other way."""
+
+    def open(self, app: str, key: str, sealed: str) -> str:
+        """What `seal` sealed."""
+
+    def follow(self, correlation: str) -> Iterator[bytes | int]:
+        """The live output of what a command set in motion, and last the exit code."""
+
+    def events(self, *, app: str | None, tail: bool) -> Iterator[Record]:
+        """The log as CloudEvents mappings, of one app or all; with `tail` it goes on with what happens."""
+
+
+Function = Callable[..., Value]
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One row of the table.
+
+    `owner` is the service that it asks; `records` says that it appends to the log. `secrets` names the parameter whose
+    `KEY=VALUE` words are masked where a command line is kept, `destroys` the one that must be typed again. A `report`
+    takes `[<app>] [--flag]` and is called with both.
+    """
+
+    name: str
+    owner: str
+    needs: Needs
+    records: bool
+    json: bool
+    report: bool
+    secrets: str | None
+    destroys: str | None
+    reads_stdin: bool
+    aliases: tuple[str, ...]
+    function: Function
+    parser: click.Command
+
+    @property
+    def noun(self) -> str:
+        """The part before the colon."""
+        return self.name.partition(":")[0]
+
+    @property
+    def takes_app(self) -> bool:
+        """Whether `--app X` before the command can stand for its first word."""
+        first = next((p.name for p in self.parser.params if isinstance(p, click.Argument)), None)
+        return self.report or first == "app"
+
+
+COMMANDS: dict[str, Command] = {}
+ALIASES: dict[str, str] = {}
+"""An old or short name → the command's name."""
+
+
+class HelpWanted(Exception):
+    """`--help` stands among a command's words."""
+
+
+def command(
+    name: str,
+    *,
+    owner: str,
+    needs: Needs,
+    records: bool = False,
+    json: bool = False,
+    report: bool = False,
+    secrets: str | None = None,
+    destroys: str | None = None,
+    reads_stdin: bool = False,
+    aliases: tuple[str, ...] = (),
+) -> Callable[[Function], Function]:
+    """Enter a function into the table; its click decorators stand below this one. `owner` "" is the door itself."""
+
+    def enter(function: Function) -> Function:
+        settings = {"ignore_unknown_options": report, "allow_extra_args": True}
+        parser = click.command(name, add_help_option=False, context_settings=settings)(function)
+        if report:
+            parser.params.append(
+                click.Argument(["words"], nargs=-1, type=click.UNPROCESSED, metavar="[<app>] [<flag>]")
+            )
+        parser.params += _common(name, json=json or report, destroys=destroys)
+        reads = reads_stdin or destroys is not None
+        row = Command(
+            name=name,
+            owner=owner,
+            needs=needs,
+            records=records,
+            json=json or report,
+            report=report,
+            secrets=secrets,
+            destroys=destroys,
+            reads_stdin=reads,
+            aliases=aliases,
+            function=function,
+            parser=parser,
+        )
+        taken = {name, *aliases} & (COMMANDS.keys() | ALIASES.keys())
+        if taken:
+            raise ValueError(f"{sorted(taken)} stands in the command table already")
+        COMMANDS[name] = row
+        ALIASES.update(dict.fromkeys(aliases, name))
+        return function
+
+    return enter
+
+
+def find(name: str) -> Command | None:
+    """The command of that name or alias."""
+    return COMMANDS.get(ALIASES.get(name, name))
+
+
+def nouns() -> list[str]:
+    """Every noun that has a command, sorted."""
+    return sorted({command.noun for command in COMMANDS.values()})
+
+
+def _common(name: str, *, json: bool, destroys: str | None) -> list[click.Parameter]:
+    """The flags that commands share. `dispatch` takes them off before the function is called."""
+
+    def wants_help(_ctx: click.Context, _param: click.Parameter, given: bool) -> None:
+        if given:
+            raise HelpWanted
+
+    def refuse(_ctx: click.Context, param: click.Parameter, given: object) -> None:
+        if given:
+            raise BadInput(f"{name}: {param.opts[0]} is not supported yet; run it without")
+
+    shared: list[click.Parameter] = [
+        click.Option(
+            ["--help", "-h"], is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=wants_help
+        ),
+        click.Option(["--dry-run"], is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=refuse),
+        click.Option(["--at"], metavar="TIME", is_eager=True, expose_value=False, hidden=True, callback=refuse),
+        click.Option(["-q", "--quiet", "quiet"], is_flag=True, hidden=True, help="The bare result, without headers."),
+    ]
+    if json:
+        shared.append(click.Option(["--format", "format"], type=click.Choice(["text", "json"]), default="text"))
+    if destroys:
+        shared.append(click.Option(["--force", "force"], is_flag=True, help="Do not ask."))
+    return shared

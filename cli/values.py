@@ -1,0 +1,97 @@
+"""What a command returns: plain values. cli/render.py alone turns them into text or JSON."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Record = Mapping[str, Any]
+"""One JSON object, as an RPC or the log gave it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A table. `columns` are those that text shows: a key of the rows, and how its value is written (`"v{}"`)."""
+
+    title: str
+    rows: Sequence[Record]
+    columns: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """Keys and values, shown sorted. `title` is the section's."""
+
+    title: str
+    pairs: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class Formation:
+    """How many of each process type an app has."""
+
+    app: str
+    quantities: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
+class Reports:
+    """`noun:report` of one or more apps: app → flag name (such as `domains-app-vhosts`) → value.
+
+    `flag` (with its dashes) asks for one bare value.
+    """
+
+    noun: str
+    apps: Mapping[str, Mapping[str, str]]
+    flag: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """Text as it is. A line that has no end gets one."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogLines:
+    """What an app's processes said, line by line, perhaps for ever; `bare` without time and process."""
+
+    records: Iterable[Record]
+    bare: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Events:
+    """CloudEvents, one by one, perhaps for ever."""
+
+    records: Iterable[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """Something was done. `correlation` names what it set in motion, to be followed until its end."""
+
+    message: str
+    details: Mapping[str, str] = field(default_factory=dict)
+    notes: Sequence[str] = ()
+    correlation: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Code:
+    """Nothing to say but an exit code."""
+
+    number: int
+
+
+Value = Listing | Pairs | Formation | Reports | Text | LogLines | Events | Done | Code
+
+
+def changed(message: str, answer: Record, details: Mapping[str, str] | None = None) -> Done:
+    """What a change of an app's desired state came to; `answer` is configsvc's: release, correlation, changed."""
+    release, correlation = answer["release"], answer["correlation"]
+    if not answer["changed"]:
+        notes = ["Nothing changed by that"]
+    else:
+        notes = [f"Recorded as v{release}, not deployed"] if release is not None and correlation is None else []
+    return Done(message, details or {}, notes, correlation)

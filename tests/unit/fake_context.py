@@ -1,0 +1,180 @@
+"""A Context with a small platform of its own behind it: it keeps apps, config and keys as the services would."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any
+
+from services import names
+from services.errors import BadInput, NoSuchApp, PushlogError, Refused
+
+
+@dataclass
+class FakeContext:
+    """Commands run on it in memory. `calls` holds each RPC as (service, method, arguments)."""
+
+    actor: str = "admin SHA256:x"
+    origin: str = "198.51.100.7:50000"
+    user: str = "pushlog"
+    tty: bool = False
+    columns: int = 120
+    domain: str = "localhost"
+    http_port: int = 8080
+    quiet: bool = False
+    format: str = "text"
+    force: bool = False
+    held: frozenset[str] = frozenset({"read", "write", "admin"})
+    stdin: bytes = b""
+    log: list[dict[str, Any]] = field(default_factory=list)
+    story: list[bytes | int] = field(default_factory=lambda: [b"-----> Deploying\n", 0])
+    log_batches: list[list[dict[str, str]]] = field(default_factory=list)
+    leaves_after: int | None = None
+    fault: Exception | None = None
+    out: bytes = b""
+    err: bytes = b""
+    pauses: int = 0
+    calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    apps: dict[str, dict[str, Any]] = field(default_factory=dict)
+    keys: dict[str, str] = field(default_factory=dict)
+
+    def permits(self, needs: str, app: str | None) -> bool:
+        return needs in self.held
+
+    def call(self, service: str, method: str, **kwargs: Any) -> Any:
+        self.calls.append((service, method, kwargs))
+        if self.fault:
+            raise self.fault
+        return getattr(self, f"_{service}_{method}")(**kwargs)
+
+    def read_stdin(self, limit: int) -> bytes:
+        if len(self.stdin) > limit:
+            raise BadInput(f"stdin: longer than {limit} bytes; allowed are at most {limit}")
+        return self.stdin
+
+    def read_line(self, limit: int) -> bytes:
+        line, newline, self.stdin = self.stdin.partition(b"\n")
+        return (line + newline)[:limit]
+
+    def write(self, data: bytes) -> None:
+        self.out += data
+
+    def write_err(self, data: bytes) -> None:
+        self.err += data
+
+    def pause(self, seconds: float) -> None:
+        self.pauses += 1
+        if self.leaves_after is not None and self.pauses > self.leaves_after:
+            raise PushlogError("the client is gone")
+
+    def seal(self, app: str, key: str, value: str) -> str:
+        return f"sealed:{app}:{key}:{value[::-1]}"
+
+    def open(self, app: str, key: str, sealed: str) -> str:
+        assert sealed.startswith(f"sealed:{app}:{key}:")
+        return sealed.removeprefix(f"sealed:{app}:{key}:")[::-1]
+
+    def follow(self, correlation: str) -> Iterator[bytes | int]:
+        assert correlation == "story-1"
+        yield from self.story
+
+    def events(self, *, app: str | None, tail: bool) -> Iterator[dict[str, Any]]:
+        yield from (event for event in self.log if app in (None, event["subject"]))
+
+    # what the services answer
+
+    def _app(self, name: str) -> dict[str, Any]:
+        if name not in self.apps:
+            raise NoSuchApp.named(name)
+        return self.apps[name]
+
+    def _configsvc_create_app(self, name: str) -> dict[str, str]:
+        if name in self.apps:
+            raise Refused(f"app: {name} is taken; choose another name")
+        self.apps[name] = {
+            "config": {},
+            "domains": [f"{name}.localhost"],
+            "formation": {"web": 1},
+            "release": None,
+            "processes": [],
+            "builds": [],
+            "releases": [],
+        }
+        return {"name": name, "app": "uuid"}
+
+    def _configsvc_destroy_app(self, name: str) -> dict[str, str]:
+        self._app(name)
+        del self.apps[name]
+        return {"name": name}
+
+    def _configsvc_list_apps(self) -> list[dict[str, Any]]:
+        return [
+            {"name": name, "app": "uuid", "created": "t", "release": app["release"], "deployed": bool(app["release"])}
+            for name, app in sorted(self.apps.items())
+        ]
+
+    def _configsvc_app_exists(self, name: str) -> bool:
+        return name in self.apps
+
+    def _configsvc_config(self, name: str) -> dict[str, str]:
+        return dict(self._app(name)["config"])
+
+    def _change(self, name: str, deploy: bool = True, *, changed: bool = True) -> dict[str, Any]:
+        app = self._app(name)
+        if app["release"] is None or not changed:
+            return {"release": None, "correlation": None, "changed": changed}
+        app["release"] += 1
+        return {"release": app["release"], "correlation": "story-1" if deploy else None, "changed": True}
+
+    def _configsvc_change_config(
+        self, name: str, set: dict[str, str], unset: list[str], deploy: bool
+    ) -> dict[str, Any]:
+        config = self._app(name)["config"]
+        wanted = {key: value for key, value in (config | set).items() if key not in unset}
+        self.apps[name]["config"] = wanted
+        return self._change(name, deploy, changed=wanted != config)
+
+    def _configsvc_domains(self, name: str) -> list[str]:
+        return list(self._app(name)["domains"])
+
+    def _configsvc_change_domains(self, name: str, add: list[str], remove: list[str]) -> dict[str, Any]:
+        app = self._app(name)
+        app["domains"] = [host for host in [*app["domains"], *add] if host not in remove]
+        return self._change(name)
+
+    def _configsvc_formation(self, name: str) -> dict[str, int]:
+        return dict(self._app(name)["formation"])
+
+    def _configsvc_scale(self, name: str, formation: dict[str, int], deploy: bool) -> dict[str, Any]:
+        self._app(name)["formation"].update(formation)
+        return self._change(name, deploy)
+
+    def _configsvc_releases(self, name: str) -> list[dict[str, Any]]:
+        return list(self._app(name)["releases"])
+
+    def _deployer_processes(self, name: str) -> list[dict[str, Any]]:
+        return list(self._app(name)["processes"])
+
+    def _deployer_logs(self, name: str, lines: int | None, process: str | None, since: str | None) -> dict[str, Any]:
+        self._app(name)
+        batch = self.log_batches.pop(0) if self.log_batches else []
+        return {"lines": batch, "cursor": f"after {len(self.calls)}"}
+
+    def _builder_builds(self, name: str) -> list[dict[str, Any]]:
+        return list(self._app(name)["builds"])
+
+    def _builder_build_output(self, name: str, build: str | None) -> dict[str, str]:
+        self._app(name)
+        return {"text": f"output of {build or 'the latest'}\n"}
+
+    def _gitreceiver_list_keys(self) -> list[dict[str, str]]:
+        return [{"name": name, "fingerprint": f"SHA256:{name}", "added": "t"} for name in sorted(self.keys)]
+
+    def _gitreceiver_add_key(self, name: str, public_key: str) -> dict[str, str]:
+        names.key_name(name)
+        self.keys[name] = public_key
+        return {"name": name, "fingerprint": f"SHA256:{name}"}
+
+    def _gitreceiver_remove_key(self, name: str | None, fingerprint: str | None) -> dict[str, str]:
+        gone = name or str(fingerprint).removeprefix("SHA256:")
+        if self.keys.pop(gone, None) is None:
+            raise Refused(f"key: there is no key {gone}")
+        return {"name": gone}
