@@ -1,0 +1,77 @@
+"""The commands that need no platform (help, version), answered by the local `pushlog` when none runs."""
+
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from cli.dispatch import run
+from cli.parsing import parse
+from cli.values import Record
+from services.errors import PushlogError, Unavailable
+
+
+class Alone:
+    """A Context with this process's own streams and no platform behind it."""
+
+    actor = origin = "local"
+    user = ""
+    columns = 80
+    domain = "localhost"
+    http_port = 80
+    quiet = force = False
+    format = "text"
+
+    def __init__(self) -> None:
+        self.tty = os.isatty(1)
+
+    def permits(self, needs: str, app: str | None) -> bool:
+        return False
+
+    def call(self, service: str, method: str, **kwargs: Any) -> Any:
+        raise _nobody()
+
+    def read_stdin(self, limit: int) -> bytes:
+        return sys.stdin.buffer.read(limit)
+
+    def read_line(self, limit: int) -> bytes:
+        return sys.stdin.buffer.readline(limit)
+
+    def write(self, data: bytes) -> None:
+        sys.stdout.buffer.write(data)
+        sys.stdout.buffer.flush()
+
+    def write_err(self, data: bytes) -> None:
+        sys.stderr.buffer.write(data)
+        sys.stderr.buffer.flush()
+
+    def pause(self, seconds: float) -> None:
+        raise _nobody()
+
+    def seal(self, app: str, key: str, value: str) -> str:
+        raise _nobody()
+
+    def open(self, app: str, key: str, sealed: str) -> str:
+        raise _nobody()
+
+    def follow(self, correlation: str) -> Iterator[bytes | int]:
+        raise _nobody()
+
+    def events(self, *, app: str | None, tail: bool) -> Iterator[Record]:
+        raise _nobody()
+
+
+def answer(argv: Sequence[str]) -> int | None:
+    """Run a command that needs no platform; returns its exit code, or None when `argv` is another command.
+
+    A command line that is wrong in itself is answered here, too.
+    """
+    try:
+        needs_platform = parse(argv).command.needs != "nothing"
+    except PushlogError:
+        needs_platform = False
+    return None if needs_platform else run(Alone(), argv)
+
+
+def _nobody() -> Unavailable:
+    return Unavailable("no Pushlog instance runs here")
