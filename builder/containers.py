@@ -1,0 +1,167 @@
+"""The builder's one edge to Docker: images and containers by plain calls, Docker's errors as ours."""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import docker
+import requests
+import urllib3
+from docker.errors import APIError, DockerException, ImageNotFound, NotFound
+
+from services.errors import Unavailable
+
+log = logging.getLogger(__name__)
+
+Labels = Mapping[str, str]
+CONFLICT = 409
+KILLED = 137
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """An image by its id (`sha256:…`) and its labels."""
+
+    id: str
+    labels: Labels
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Turn what Docker and the way to it raise into Unavailable."""
+    try:
+        yield
+    except APIError as error:
+        raise Unavailable(f"Docker did not do as asked: {error.explanation or error}") from error
+    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+        raise Unavailable(f"Docker does not answer: {error}") from error
+
+
+def image(client: docker.DockerClient, reference: str) -> Image | None:
+    """The image that `reference` names, or None."""
+    try:
+        found = client.images.get(reference)
+    except ImageNotFound:
+        return None
+    return Image(str(found.id), found.labels)
+
+
+@contextmanager
+def container(
+    client: docker.DockerClient, base: str, labels: Labels, host: Mapping[str, Any], command: list[str] | None = None
+) -> Iterator[str]:
+    """The id of a container of the image `base`, made and not started, and removed in any case at the end."""
+    made: str = client.api.create_container(
+        base, command=command, labels=dict(labels), host_config=client.api.create_host_config(**host)
+    )["Id"]
+    try:
+        yield made
+    finally:
+        try:
+            remove(client, made)
+        except (DockerException, requests.RequestException) as error:
+            log.warning("build container %s stays until the next clean-up: %s", made, error)
+
+
+def put(client: docker.DockerClient, container: str, folder: str, tar: Iterable[bytes]) -> None:
+    """Unpack a tar into a folder of the container, which need not run."""
+    client.api.put_archive(container, folder, tar)
+
+
+def start(client: docker.DockerClient, container: str) -> None:
+    """Start a container."""
+    client.api.start(container)
+
+
+def kill(client: docker.DockerClient, container: str) -> None:
+    """End all that runs in a container at once."""
+    client.api.kill(container)
+
+
+def remove(client: docker.DockerClient, container: str) -> None:
+    """Remove a container, running or not; none is fine."""
+    try:
+        client.api.remove_container(container, force=True, v=True)
+    except NotFound:
+        return
+    except APIError as error:
+        if error.status_code != CONFLICT:  # its removal is under way
+            raise
+
+
+def execute(
+    client: docker.DockerClient,
+    container: str,
+    argv: Sequence[str],
+    environment: Mapping[str, str],
+    write: Callable[[bytes], None],
+) -> int:
+    """Run a program in the running container, its output to `write` as it comes; returns its exit code.
+
+    `environment` goes by the exec and not by the container's config, which a commit would keep.
+    """
+    made = client.api.exec_create(container, list(argv), environment=dict(environment))["Id"]
+    for chunk in client.api.exec_start(made, stream=True):
+        write(chunk)
+    code = client.api.exec_inspect(made)["ExitCode"]
+    return KILLED if code is None else int(code)
+
+
+def state(client: docker.DockerClient, container: str) -> Mapping[str, Any]:
+    """Docker's account of the container's state: `Running`, `ExitCode`, `OOMKilled`, …"""
+    found: Mapping[str, Any] = client.api.inspect_container(container)["State"]
+    return found
+
+
+def commit(client: docker.DockerClient, container: str, repository: str, tag: str, labels: Labels) -> str:
+    """The id of an image of the container as it is now, tagged `repository:tag`, its labels and `labels` upon it.
+
+    The container must stand still: it is not paused.
+    """
+    config = {"Labels": dict(labels), "Cmd": ["/bin/bash"]}
+    return str(client.api.commit(container, repository, tag, pause=False, conf=config)["Id"])
+
+
+def volume(client: docker.DockerClient, name: str, labels: Labels) -> str:
+    """The name of a volume that is there from here on, if it was not before."""
+    client.api.create_volume(name, labels=dict(labels))
+    return name
+
+
+def network(client: docker.DockerClient, name: str, labels: Labels) -> str:
+    """The name of a bridge network that is there from here on, whose containers do not reach each other."""
+    options = {"com.docker.network.bridge.enable_icc": "false"}
+    try:
+        client.api.create_network(name, driver="bridge", options=options, check_duplicate=True, labels=dict(labels))
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+    return name
+
+
+def remove_image(client: docker.DockerClient, id: str) -> bool:
+    """Remove an image with all its tags; returns whether it is gone, and not in use by a container or another image."""
+    try:
+        client.api.remove_image(id, force=True)
+    except ImageNotFound:
+        return True
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+        return False
+    return True
+
+
+def remove_volume(client: docker.DockerClient, name: str) -> bool:
+    """Remove a volume; returns whether it is gone, and not in use by a container."""
+    try:
+        client.api.remove_volume(name)
+    except NotFound:
+        return True
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+        return False
+    return True
