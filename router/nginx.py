@@ -1,0 +1,203 @@
+"""Brings routes to the running nginx: a whole configuration is written, tested, switched to, proven, or taken back.
+
+Below `<home>/nginx`: `trees/` the configurations, `current` a link to the one in use, `conf.d/` the operator's own
+files, `logs/`, `temp/`, `nginx.pid` and `probe-token`. A tree is never changed, and never trusted after a crash: what
+counts is what the running nginx says that it serves.
+"""
+
+import os
+import secrets
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from functools import cached_property
+from typing import Any
+
+from router import machine
+from router.master import Master
+from router.probe import Answer, ask
+from router.render import PROBE_PATTERN, AppRoute, RouteRefused, tree, tree_id
+from services import names
+from services.errors import PushlogError
+from services.settings import Settings
+
+__all__ = ["Nginx", "RouteRefused"]
+
+ANSWER_WITHIN = 2.0
+
+
+class Nginx:
+    """One instance's nginx. Every method may be called from any thread; one change is made at a time."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._folder = settings.home / "nginx"
+        self._current = self._folder / "current"
+        self._master = Master(settings.nginx, self._folder)
+        self._lock = threading.Lock()
+
+    def ensure(self, routes: Iterable[AppRoute]) -> None:
+        """Have nginx run and serve exactly `routes`; nothing is done when it does already.
+
+        Raises RouteRefused when nginx does not take them, Unavailable when it does not start. Either way what was
+        served before is served still.
+        """
+        with self._lock:
+            self._master.trim_log()
+            files = self._render(routes)
+            if not self._serves(files):
+                self._switch(files, lambda: self._prove(files))
+
+    def publish(self, routes: Iterable[AppRoute], app: str) -> None:
+        """Serve `routes`, and return when `app`'s new release answered through nginx and the old one no longer does.
+
+        Else every app is put back as it was, and RouteRefused says why. `app` may be missing from `routes`, stopped
+        or without hosts: then only nginx itself is asked.
+        """
+        with self._lock:
+            by_name = {route.app: route for route in routes}
+            files = self._render(by_name.values())
+            route = by_name.get(app)
+            if self._serves(files):
+                self._prove(files, route)
+            else:
+                self._switch(files, lambda: self._prove(files, route))
+
+    def stop(self) -> None:
+        """Stop nginx; requests in flight have the setting `drain` to finish. Raises Unavailable when it stays."""
+        with self._lock:
+            self._master.stop(self._settings.drain)
+
+    def status(self) -> dict[str, Any]:
+        """`running`, the master's `pid`, and the id of the `tree` that it serves (None when it does not say)."""
+        pid = self._master.pid()
+        return {"running": pid is not None, "pid": pid, "tree": self._served()}
+
+    def _render(self, routes: Iterable[AppRoute]) -> dict[str, str]:
+        for name, mode in (("", 0o711), ("trees", 0o700), ("logs", 0o711), ("temp", 0o711), ("conf.d", 0o755)):
+            folder = self._folder / name
+            if not folder.is_dir():
+                folder.mkdir(parents=True)
+                folder.chmod(mode)
+        return tree(routes, self._settings, self._token, machine.here())
+
+    def _switch(self, files: dict[str, str], proof: Callable[[], None]) -> None:
+        """Write, test, swap, reload or start, prove; what goes wrong after the swap is undone."""
+        target = self._write(files)
+        try:
+            self._master.test(f"{target}/nginx.conf")
+        except PushlogError:
+            shutil.rmtree(self._folder / target)
+            raise
+        before = self._target()
+        running = self._master.pid() is not None
+        self._point(target)
+        try:
+            if running:
+                self._master.reload()
+            else:
+                self._master.start("current/nginx.conf")
+            proof()
+        except PushlogError as error:
+            self._put_back(before, running, error)
+            raise
+        self._clean({target, before})
+
+    def _put_back(self, before: str, running: bool, error: PushlogError) -> None:
+        try:
+            if before:
+                self._point(before)
+            if not running:
+                self._master.stop(0)
+            elif before:
+                self._master.reload()
+        except PushlogError as other:
+            raise RouteRefused(f"{error}; nginx did not go back to what it served: {other}") from other
+
+    def _write(self, files: dict[str, str]) -> str:
+        # Not synced to the disk: it all follows from the log, and after a power cut no nginx runs, so it is made anew.
+        target = f"trees/{tree_id(files)}.{secrets.token_hex(4)}"
+        (self._folder / target / "apps").mkdir(parents=True)
+        for path, text in files.items():
+            (self._folder / target / path).write_text(text)
+        return target
+
+    def _target(self) -> str:
+        """The tree in use, or nothing when there is none."""
+        return str(self._current.readlink()) if self._current.exists() else ""
+
+    def _point(self, target: str) -> None:
+        link = self._folder / "current.new"
+        link.unlink(missing_ok=True)
+        link.symlink_to(target)
+        link.replace(self._current)
+
+    def _clean(self, keep: set[str]) -> None:
+        for folder in (self._folder / "trees").iterdir():
+            if f"trees/{folder.name}" not in keep:
+                shutil.rmtree(folder)
+
+    def _serves(self, files: dict[str, str]) -> bool:
+        """Whether nginx serves `files` now, and would after a reload by someone else."""
+        return self._target().startswith(f"trees/{tree_id(files)}.") and self._served() == tree_id(files)
+
+    def _served(self) -> str | None:
+        answer = self._ask("pushlog.invalid") if self._master.pid() else None
+        return answer.tree if answer else None
+
+    def _prove(self, files: dict[str, str], route: AppRoute | None = None) -> None:
+        """Return when nginx serves `files` and, for a route with hosts and upstreams, one of these answered."""
+        proxied = route is not None and route.hosts and route.upstreams
+        host = _sample(route.hosts) if route is not None and proxied else "pushlog.invalid"
+        deadline, pause = time.monotonic() + ANSWER_WITHIN, 0.005
+        while True:
+            answer = self._ask(host)
+            missing = _missing(answer, tree_id(files), route if proxied else None)
+            if not missing:
+                return
+            if time.monotonic() > deadline:
+                raise RouteRefused(f"{host}: {missing}")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.25)
+
+    def _ask(self, host: str) -> Answer | None:
+        bind = self._settings.http_bind.removeprefix("[").removesuffix("]")
+        address = "127.0.0.1" if bind in ("", "::", "0.0.0.0") else bind  # noqa: S104
+        return ask((address, self._settings.http_port), host, self._token, self._settings.check_timeout)
+
+    @cached_property
+    def _token(self) -> str:
+        """The instance's probe token, made at first use."""
+        path = self._folder / "probe-token"
+        with suppress(FileNotFoundError):
+            token = path.read_text()
+            if names.matches(PROBE_PATTERN, token):
+                return token
+        token = secrets.token_hex(16)
+        fresh = path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+            file.write(token)
+        fresh.replace(path)
+        return token
+
+
+def _sample(hosts: tuple[str, ...]) -> str:
+    """A name to ask for: one of `hosts`, or one that only a wildcard can serve."""
+    plain = [host for host in hosts if not host.startswith("*.")]
+    return plain[0] if plain else hosts[0].replace("*", f"pushlog-{secrets.token_hex(8)}")
+
+
+def _missing(answer: Answer | None, tree: str, route: AppRoute | None) -> str:
+    """What of the proof is missing, as a sentence; nothing when it is complete."""
+    if answer is None:
+        return "nothing answered through nginx"
+    if answer.tree != tree:
+        return "nginx serves another configuration"
+    if route is None:
+        return ""
+    if answer.release != route.upstream:
+        return "another server of nginx answers for this host; is it in conf.d?"
+    return "" if answer.container in route.upstreams else "no container of the release answered through nginx"
