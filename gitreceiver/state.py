@@ -58,6 +58,10 @@ class State:
             raise NoSuchApp.named(name)
         return app
 
+    def key_named(self, name: str) -> Key:
+        """The key called `name`. Raises KeyError."""
+        return {key.name: key for key in self.keys.values()}[name]
+
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
         match event.data:

@@ -1,7 +1,9 @@
 """One instance on one home: its lock, its processes, and its end."""
 
+import contextlib
 import fcntl
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -107,3 +109,19 @@ def stop(settings: Settings, say: Callable[[str], None]) -> None:
         if time.monotonic() > deadline:
             raise Unavailable(f"process {pid} did not end within {STOP_TIMEOUT:.0f} s")
         time.sleep(0.05)
+
+
+MADE = ("blobs", "logs", "nginx", "output", "repositories", "run", "ssh")
+MADE_FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "master.key", "pushlog.log")
+
+
+def remove_home(settings: Settings) -> None:
+    """Remove what Pushlog made in the home, and the home if nothing else is in it."""
+    for name in (*MADE, *MADE_FILES):
+        path = settings.home / name
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)
+    with contextlib.suppress(OSError):  # something else is in it: the operator's
+        settings.home.rmdir()

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.platform import Platform
 
 SERVICES = ("configsvc", "builder", "deployer", "router", "gitreceiver")
+PURGED = ("router", "deployer", "builder")
 STOP_GRACE = 5.0
 WORKERS = 500
 
@@ -57,7 +58,11 @@ def down(purge: bool, force: bool) -> None:
             raise PushlogError("instance: that is not its name; nothing was done")
     instance.stop(settings, say)
     if purge:
-        importlib.import_module("services.purge").purge(settings, say)
+        with instance.locked(settings):
+            say(f"-----> Removing everything of {settings.instance}")
+            for name in PURGED:
+                importlib.import_module(f"{name}.purge").purge(settings)
+        instance.remove_home(settings)
 
 
 @platform.command()
@@ -171,8 +176,28 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> "Platform":
 
 
 def offline(argv: Sequence[str], read_stdin: Callable[[], bytes]) -> int | None:
-    """Run a command that works with no instance running, under the home's lock; None: this is no such command."""
-    return None
+    """Run a command that works while no instance runs, under the home's lock; None: this is no such command.
+
+    Today that is `ssh-keys:add NAME`, so that the first key can be there before the door opens.
+    """
+    if len(argv) != 2 or argv[0] != "ssh-keys:add":
+        return None
+    return guarded(lambda: _add_key_offline(argv[1], read_stdin().decode(errors="replace")))
+
+
+def _add_key_offline(name: str, public_key: str) -> None:
+    from services import chain, decide, eventlog
+    from services.projections import Projections
+
+    keys, state = importlib.import_module("gitreceiver.keys"), importlib.import_module("gitreceiver.state").State()
+    settings = load()
+    with instance.locked(settings):
+        log, _ = eventlog.open_log(settings.database)
+        projections = Projections(log)
+        projections.add(state)
+        cause = chain.Cause("gitreceiver", "local", "local", f"ssh-keys:add {name}")
+        decide.commit(log, projections, lambda: keys.add(state, name, public_key), cause)
+    click.echo(state.key_named(name).fingerprint)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,48 @@
+"""Real instances for the end-to-end tests."""
+
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.harness import Checkout, Instance
+
+
+@pytest.fixture(scope="session")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """One running instance for all tests that only need apps of their own."""
+    yield from _running(tmp_path_factory.mktemp("shared"), f"e2e-{os.getpid()}", {})
+
+
+@pytest.fixture
+def fresh(tmp_path: Path) -> Iterator[Instance]:
+    """A running instance of the test's own: to be killed, filled or stopped."""
+    yield from _running(tmp_path, f"e2e-{os.getpid()}-{os.urandom(2).hex()}", {})
+
+
+def _running(folder: Path, name: str, settings: dict[str, str]) -> Iterator[Instance]:
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o711)  # nginx's workers pass through
+    instance = Instance(folder / "home", name, settings)
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.purge()
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Callable[..., Checkout]:
+    """Makes checkouts of examples: `checkout(instance, "hello-python")`."""
+
+    def make(instance: Instance, example: str = "hello-python") -> Checkout:
+        return Checkout.of(example, tmp_path / f"checkout-{os.urandom(3).hex()}", instance)
+
+    return make
+
+
+@pytest.fixture
+def app() -> str:
+    """A name that no other test uses."""
+    return f"app-{os.urandom(4).hex()}"

@@ -1,0 +1,258 @@
+"""A real instance for tests: its own home, name and ports; driven with the real pushlog, ssh and git."""
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+
+ROOT = Path(__file__).parents[2]
+EXAMPLES = ROOT / "examples"
+T = TypeVar("T")
+
+
+def free_port() -> int:
+    """A TCP port that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def wait_for(look: Callable[[], T], what: str, timeout: float = 30.0) -> T:
+    """What `look` returns once that is true; fails after `timeout` seconds, saying what was waited for."""
+    deadline = time.monotonic() + timeout
+    while not (found := look()):
+        assert time.monotonic() < deadline, f"{what}: not within {timeout:g} s"
+        threading.Event().wait(0.02)
+    return found
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An HTTP answer."""
+
+    status: int
+    text: str
+
+
+@dataclass
+class Instance:
+    """One instance. `settings` are PUSHLOG_* variables without the prefix, beside home, name and ports."""
+
+    home: Path
+    name: str
+    settings: Mapping[str, str] = field(default_factory=dict)
+    ssh_port: int = field(default_factory=free_port)
+    http_port: int = field(default_factory=free_port)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """The environment that commands for this instance run in."""
+        given = {
+            "HOME": str(self.home),
+            "INSTANCE": self.name,
+            "SSH_PORT": str(self.ssh_port),
+            "HTTP_PORT": str(self.http_port),
+            "DRAIN": "1",
+            "STOP_TIMEOUT": "5",
+            **self.settings,
+        }
+        clean = {key: value for key, value in os.environ.items() if not key.startswith("PUSHLOG_")}
+        ssh = f"ssh {' '.join(self.ssh_options)}"
+        return {**clean, **{f"PUSHLOG_{k}": v for k, v in given.items()}, "GIT_SSH_COMMAND": ssh, "LC_ALL": "C.UTF-8"}
+
+    @property
+    def key(self) -> Path:
+        """The private key that `start` made and added."""
+        return self.home.parent / f"{self.name}-key"
+
+    @property
+    def ssh_options(self) -> list[str]:
+        """What every ssh of these tests needs."""
+        known = self.home.parent / f"{self.name}-known-hosts"
+        return [
+            *("-i", str(self.key), "-o", "IdentitiesOnly=yes", "-o", "BatchMode=yes"),
+            *("-o", f"UserKnownHostsFile={known}", "-o", "StrictHostKeyChecking=accept-new", "-o", "LogLevel=ERROR"),
+        ]
+
+    def pushlog(self, *words: str, check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
+        """Run the local `pushlog` command."""
+        return self._run([sys.executable, "-m", "cli.client", *words], check=check, input=input)
+
+    def ssh(self, *words: str, check: bool = True, input: str = "", user: str = "pushlog") -> Any:
+        """Run a command over SSH."""
+        target = ["-p", str(self.ssh_port), f"{user}@127.0.0.1"]
+        return self._run(["ssh", *self.ssh_options, *target, *words], check=check, input=input)
+
+    def _run(self, argv: list[str], *, check: bool, input: str) -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            argv, env=self.environment, cwd=ROOT, input=input, capture_output=True, text=True, timeout=150
+        )
+        assert not check or done.returncode == 0, f"{argv} ended with {done.returncode}:\n{done.stdout}{done.stderr}"
+        return done
+
+    def start(self) -> None:
+        """Start it, and let this test's key in."""
+        self.up()
+        if not self.key.exists():
+            subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
+        self.pushlog("ssh-keys:add", "tester", input=self.key.with_suffix(".pub").read_text())
+
+    def up(self) -> None:
+        """Start the platform."""
+        self.pushlog("up", "--detach")
+
+    def down(self) -> None:
+        """Stop the platform; apps and nginx go on."""
+        self.pushlog("down")
+
+    def purge(self) -> None:
+        """Remove all that is the instance's."""
+        self.pushlog("down", "--purge", "--force")
+
+    @property
+    def pid(self) -> int:
+        """The platform's process."""
+        return int((self.home / "run" / "pid").read_text())
+
+    def kill(self) -> None:
+        """SIGKILL the platform, and return when it is gone."""
+        pid = self.pid
+        os.kill(pid, signal.SIGKILL)
+        wait_for(lambda: not Path(f"/proc/{pid}/exe").exists(), "the platform's end")
+
+    def url(self, app: str) -> str:
+        """Where `app` is pushed to."""
+        return f"ssh://pushlog@127.0.0.1:{self.ssh_port}/{app}"
+
+    def get(self, host: str, path: str = "/") -> Answer:
+        """GET through nginx. `host` without a dot is an app's name. Raises OSError when there is no HTTP answer."""
+        host = host if "." in host else f"{host}.localhost"
+        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
+        try:
+            connection.request("GET", path, headers={"Host": host})
+            answer = connection.getresponse()
+            return Answer(answer.status, answer.read().decode(errors="replace"))
+        except http.client.HTTPException as error:
+            raise OSError(f"no HTTP answer: {error!r}") from error
+        finally:
+            connection.close()
+
+    def events(self, *words: str) -> list[dict[str, Any]]:
+        """The log as CloudEvents."""
+        return [json.loads(line) for line in self.pushlog("events", *words, "--format", "json").stdout.splitlines()]
+
+    def types(self, app: str) -> list[str]:
+        """The types of an app's events, in order."""
+        return [event["type"] for event in self.events(app)]
+
+    def containers(self, *filters: str) -> list[dict[str, Any]]:
+        """`docker inspect` of the instance's app containers, in any state."""
+        labels = [f"label=pushlog.instance={self.name}", "label=pushlog.made-by", *filters]
+        listed = docker("ps", "-aq", "--no-trunc", *(word for label in labels for word in ("--filter", label)))
+        ids = listed.split()
+        return list(json.loads(docker("inspect", *ids))) if ids else []
+
+
+def docker(*words: str) -> str:
+    """Run the docker command."""
+    return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout
+
+
+@dataclass
+class Checkout:
+    """A person's git checkout, with a remote per instance and app."""
+
+    path: Path
+    instance: Instance
+
+    @classmethod
+    def of(cls, example: str, path: Path, instance: Instance) -> "Checkout":
+        """A fresh repository with the files of `examples/<example>`, committed on main."""
+        shutil.copytree(EXAMPLES / example, path)
+        checkout = cls(path, instance)
+        checkout.git("init", "-q", "-b", "main")
+        checkout.commit("first")
+        return checkout
+
+    def git(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run git here."""
+        identity = ("-c", "user.name=Tester", "-c", "user.email=tester@example.com")
+        done = subprocess.run(
+            ["git", *identity, *words],
+            cwd=self.path,
+            env=self.instance.environment,
+            capture_output=True,
+            text=True,
+            timeout=150,
+        )
+        said = f"{done.stdout}{done.stderr}"
+        assert not check or done.returncode == 0, f"git {words} ended with {done.returncode}:\n{said}"
+        return done
+
+    def write(self, name: str, text: str) -> None:
+        """Write a file."""
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def edit(self, name: str, old: str, new: str) -> None:
+        """Replace text in a file; it must be there."""
+        text = (self.path / name).read_text()
+        assert old in text
+        self.write(name, text.replace(old, new))
+
+    def commit(self, message: str = "change") -> str:
+        """Commit everything; returns the commit's id."""
+        self.git("add", "-A")
+        self.git("commit", "-q", "--allow-empty", "-m", message)
+        return self.git("rev-parse", "HEAD").stdout.strip()
+
+    def push(self, app: str, refspec: str = "main", *, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Push to an app; what the server says is in `stderr`."""
+        return self.git("push", self.instance.url(app), refspec, check=check)
+
+    def remote_ref(self, app: str, ref: str = "refs/heads/main") -> str | None:
+        """Where a ref of the app stands, or None."""
+        lines = self.git("ls-remote", self.instance.url(app), ref).stdout.split()
+        return lines[0] if lines else None
+
+
+class Poller:
+    """A client that asks for an app every 10 ms over fresh connections, and notes every answer. A context manager."""
+
+    def __init__(self, instance: Instance, host: str, path: str = "/") -> None:
+        self._ask = lambda: instance.get(host, path)
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._poll, daemon=True)
+        self.answers: list[Answer] = []
+        self.failures: list[str] = []
+
+    def _poll(self) -> None:
+        while not self._over.wait(0.01):
+            try:
+                answer = self._ask()
+            except OSError as error:
+                self.failures.append(repr(error))
+                continue
+            self.answers.append(answer)
+            if answer.status >= 500:
+                self.failures.append(f"{answer.status} {answer.text[:80]}")
+
+    def __enter__(self) -> "Poller":
+        self._thread.start()
+        wait_for(lambda: self.answers or self.failures, "a first answer")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        self._thread.join()
