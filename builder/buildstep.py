@@ -56,12 +56,12 @@ def remove_leftovers(client: docker.DockerClient, settings: Settings, keep: Coll
                 containers.remove(client, found["Id"])
 
 
-def remove_app(client: docker.DockerClient, settings: Settings, app: str) -> bool:
-    """Remove the images and the cache of a destroyed app; returns whether nothing is left.
+def remove_app(client: docker.DockerClient, settings: Settings, app: str | None) -> bool:
+    """Remove the images and the cache of a destroyed app, or of all apps; returns whether nothing is left.
 
     What a container still uses stays: call again when that is gone.
     """
-    filters = {"label": [f"pushlog.instance={settings.instance}", f"pushlog.app={app}"]}
+    filters = {"label": [f"pushlog.instance={settings.instance}", f"pushlog.app={app}" if app else "pushlog.app"]}
     with translated():
         images = client.api.images(filters=filters, all=True)
         images.sort(key=lambda found: found["Labels"]["pushlog.image"])  # "app" before the "dependencies" it rests on
@@ -69,6 +69,14 @@ def remove_app(client: docker.DockerClient, settings: Settings, app: str) -> boo
         gone = [containers.remove_image(client, found["Id"]) for found in images]
         gone += [containers.remove_volume(client, found["Name"]) for found in volumes]
     return all(gone)
+
+
+def apps_with_images(client: docker.DockerClient, settings: Settings) -> set[str]:
+    """The uuids of the apps that images of this instance were built for."""
+    filters = {"label": [f"pushlog.instance={settings.instance}", "pushlog.app"]}
+    with translated():
+        images = client.api.images(filters=filters, all=True)
+    return {found["Labels"]["pushlog.app"] for found in images}
 
 
 def _processes(source: Source) -> dict[str, str]:

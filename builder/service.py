@@ -3,10 +3,11 @@
 from typing import Any
 
 from builder import answers, ports
-from builder.on_app_destroyed import on_app_destroyed
+from builder.on_app_destroyed import mend, on_app_destroyed
 from builder.on_push_received import on_push_received
-from services.bus import Port, on, rpc
+from services.bus import Port, rpc
 from services.events import AppDestroyed, BuildFailed, BuildSucceeded, PushReceived, Recorded
+from services.hops import at_start, on
 
 Json = dict[str, Any]
 
@@ -24,6 +25,10 @@ class Service:
     @on(AppDestroyed)
     def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
         on_app_destroyed(destroyed, self.ports)
+
+    @at_start
+    def mend(self) -> None:
+        mend(self.ports)
 
     @rpc
     def builds(self, name: str) -> list[Json]:

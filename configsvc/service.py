@@ -4,8 +4,9 @@ from typing import Any
 
 from configsvc import answers, ports
 from configsvc.on_build_succeeded import on_build_succeeded
-from services.bus import Port, on, rpc
+from services.bus import Port, rpc
 from services.events import BuildSucceeded, Recorded, ReleaseCreated
+from services.hops import on
 
 Json = dict[str, Any]
 

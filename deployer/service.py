@@ -7,7 +7,7 @@ from deployer.on_app_destroyed import on_app_destroyed
 from deployer.on_release_created import on_release_created
 from deployer.on_route_published import on_route_published
 from deployer.on_route_rejected import on_route_rejected
-from services.bus import Port, forever, on, rpc
+from services.bus import Port, rpc
 from services.events import (
     AppDestroyed,
     DeployFailed,
@@ -18,6 +18,7 @@ from services.events import (
     RoutePublished,
     RouteRejected,
 )
+from services.hops import at_start, on
 
 Json = dict[str, Any]
 
@@ -51,11 +52,11 @@ class Service:
     def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
         on_app_destroyed(destroyed, self.ports)
 
-    @forever
+    @at_start
     def mend(self) -> None:
         mend.for_ever(self.ports)
 
-    @forever
+    @at_start
     def listen(self) -> None:
         mend.listen(self.ports)
 

@@ -3,6 +3,7 @@
 import shutil
 
 from gitreceiver.ports import Ports
+from gitreceiver.quarantine import clean_quarantines
 from gitreceiver.repository import repositories
 from services.events import AppDestroyed, Recorded
 
@@ -20,8 +21,9 @@ def remove(ports: Ports, app: str) -> None:
 
 
 def mend(ports: Ports) -> None:
-    """Remove repositories of apps that are gone, or that were never created because their push was refused."""
+    """Remove repositories of apps that are gone or were never created, and what pushes of a dead process left."""
     ports.projections.catch_up()
     for app, _ in list(repositories(ports.settings.home)):
         if app not in ports.state.apps:
             remove(ports, app)
+    clean_quarantines(ports.settings.home)

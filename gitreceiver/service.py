@@ -5,13 +5,14 @@ from typing import Any
 from gitreceiver import keys, ports, sessions
 from gitreceiver.door import door
 from gitreceiver.local import local
-from gitreceiver.on_app_destroyed import on_app_destroyed
+from gitreceiver.on_app_destroyed import mend, on_app_destroyed
 from gitreceiver.on_route_published import on_route_published
 from gitreceiver.session import Session
-from services.bus import Calls, Port, on, rpc
+from services.bus import Calls, Port, rpc
 from services.chain import Cause
 from services.decide import commit
 from services.events import AppDestroyed, Recorded, RefMoved, RoutePublished
+from services.hops import at_start, on
 
 Json = dict[str, Any]
 
@@ -38,6 +39,10 @@ class Service:
     @on(AppDestroyed)
     def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
         on_app_destroyed(destroyed, self.ports)
+
+    @at_start
+    def mend(self) -> None:
+        mend(self.ports)
 
     @rpc
     def list_keys(self) -> list[Json]:

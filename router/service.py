@@ -6,8 +6,9 @@ from typing import Any
 from router import ports
 from router.on_app_destroyed import mend, on_app_destroyed
 from router.on_deploy_succeeded import on_deploy_succeeded
-from services.bus import Calls, Port, forever, on, rpc
+from services.bus import Calls, Port, rpc
 from services.events import AppDestroyed, DeploySucceeded, Recorded, RoutePublished, RouteRejected
+from services.hops import at_start, on
 
 EVERY = 10.0
 
@@ -27,7 +28,7 @@ class Service:
     def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
         on_app_destroyed(destroyed, self.ports)
 
-    @forever
+    @at_start
     def mend(self) -> None:
         while True:
             mend(self.ports)

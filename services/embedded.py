@@ -17,7 +17,8 @@ def main() -> int:
         import eventlet
     eventlet.monkey_patch()
 
-    from services.runner import guarded, load, serve
+    from services.runner import guarded, serve
+    from services.settings import load
 
     return guarded(lambda: serve(load()))
 
