@@ -14,6 +14,8 @@ KNOW_NAMEKO = {
     "gitreceiver/door.py",
     "gitreceiver/sshwire.py",
     "services/bus.py",
+    "services/embedded.py",
+    "services/hops.py",
     "services/offloop.py",
     "services/runner.py",
 }
