@@ -26,7 +26,7 @@ from services.todo import Pending
 
 log = logging.getLogger("pushlog")
 
-POLL = 2.0
+LOOK = 30.0
 QUEUE_LENGTH = 1000
 BACK_OFF = (0.5, 1, 2, 5, 10, 30)
 
@@ -90,15 +90,11 @@ class On(EventHandler):
         self._platform.projections.wake()
 
     def _look(self) -> None:
-        projections, turn = self._platform.projections, 0
+        projections, turn = self._platform.projections, -1
         while True:
-            try:
-                projections.catch_up()
-            except PushlogError as error:  # the log does not answer, or holds what this Pushlog cannot read
-                log.error("%s cannot go on: %s", self.queue.name, error)
             for event in self._due():
                 self._begin(event)
-            turn = projections.wait(turn, POLL)
+            turn = projections.wait(turn, LOOK)
 
     def _due(self) -> list[Recorded[Event]]:
         now = monotonic()

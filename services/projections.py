@@ -1,10 +1,14 @@
 """State is a fold: one read of the log feeds every fold of a process."""
 
+import logging
 import threading
 from typing import Protocol
 
+from services.errors import Unavailable
 from services.eventlog import PAGE, EventLog
 from services.events import Event, Recorded
+
+log = logging.getLogger("pushlog")
 
 
 class Fold(Protocol):
@@ -50,6 +54,19 @@ class Projections:
         if self.position > before:
             self.wake()
         return self.position
+
+    def follow(self, every: float) -> None:
+        """Catch up for ever: when something may have happened, and every `every` seconds in case no bell was heard.
+
+        Raises BrokenLog when the log holds what this Pushlog cannot read: then no fold goes on.
+        """
+        turn = 0
+        while True:
+            try:
+                self.catch_up()
+            except Unavailable as error:
+                log.warning("the log does not answer: %s", error)
+            turn = self.wait(turn, every)
 
     def wake(self) -> None:
         """Let all who wait look again."""

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 SERVICES = ("configsvc", "builder", "deployer", "router", "gitreceiver")
 PURGED = ("router", "deployer", "builder")
 STOP_GRACE = 5.0
+POLL = 2.0
 WORKERS = 500
 
 
@@ -128,15 +129,26 @@ def _serve_locked(settings: Settings, services: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stopping.ready() or stopping.send())
     runner.start()
+    eventlet.spawn(config["platform"].projections.follow, POLL).link(_ended, "the log", stopping)
+    eventlet.spawn(runner.wait).link(_ended, "a service", stopping)
     ready.write_text(str(os.getpid()))
     logging.getLogger("pushlog").info("ready: ssh on port %d, http on port %d", settings.ssh_port, settings.http_port)
-    stopping.wait()
+    code = stopping.wait() or 0
     ready.unlink(missing_ok=True)
-    with eventlet.Timeout(STOP_GRACE, False):
-        runner.stop()
-    # what still runs is claimed work: the next start takes it up from the log
+    with eventlet.Timeout(STOP_GRACE, False):  # sessions may end; other work is taken up from the log at the next start
+        list(eventlet.GreenPool().imap(lambda container: container.entrypoints.all.stop(), runner.containers))
     logging.shutdown()
-    os._exit(0)
+    os._exit(code)
+
+
+def _ended(thread: Any, what: str, stopping: Any) -> None:
+    """Stop the process with exit code 1 when what should go on for ever ended: better gone than half there."""
+    try:
+        thread.wait()
+    except Exception:  # the operator sees it in the log
+        logging.getLogger("pushlog").exception("%s ended", what)
+    if not stopping.ready():
+        stopping.send(1)
 
 
 def service_class(name: str) -> type:
