@@ -67,14 +67,14 @@ def down(purge: bool, force: bool) -> None:
 
 
 @platform.command()
-def status() -> None:
-    """Tell whether the platform runs on this home; exit code 1 when it does not."""
+@click.option("--format", "format_", type=click.Choice(["text", "json"]), default="text")
+def status(format_: str) -> None:
+    """Tell how the instance does; exit code 1 when a part of it does not do well."""
+    report = importlib.import_module("services.status")
     settings = load()
-    pid = instance.running_pid(settings.home)
-    click.echo(
-        f"instance {settings.instance} at {settings.home}: " + (f"running, process {pid}" if pid else "not running")
-    )
-    if not pid:
+    parts = report.look(settings)
+    click.echo(report.as_json(settings, parts) if format_ == "json" else report.text(settings, parts))
+    if not all(part.well for part in parts):
         sys.exit(1)
 
 
