@@ -1,7 +1,7 @@
 """Real instances for the end-to-end tests."""
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
@@ -34,10 +34,10 @@ def _running(folder: Path, name: str, settings: dict[str, str]) -> Iterator[Inst
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Callable[..., Checkout]:
-    """Makes checkouts of examples: `checkout(instance, "hello-python")`."""
+    """Makes checkouts: `checkout(shared, "hello-python")` of an example, or `checkout(instance, ECHO)` of texts."""
 
-    def make(instance: Instance, example: str = "hello-python") -> Checkout:
-        return Checkout.of(example, tmp_path / f"checkout-{os.urandom(3).hex()}", instance)
+    def make(instance: Instance, source: str | Mapping[str, str] = "hello-python") -> Checkout:
+        return Checkout.of(source, tmp_path / f"checkout-{os.urandom(3).hex()}", instance)
 
     return make
 

@@ -10,8 +10,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -64,6 +66,8 @@ class Instance:
             "HTTP_PORT": str(self.http_port),
             "DRAIN": "1",
             "STOP_TIMEOUT": "5",
+            "CHECK_TIMEOUT": "10",
+            "CHECK_UPTIME": "1",
             **self.settings,
         }
         clean = {key: value for key, value in os.environ.items() if not key.startswith("PUSHLOG_")}
@@ -86,12 +90,32 @@ class Instance:
 
     def pushlog(self, *words: str, check: bool = True, input: str = "") -> subprocess.CompletedProcess[str]:
         """Run the local `pushlog` command."""
-        return self._run([sys.executable, "-m", "cli.client", *words], check=check, input=input)
+        return self._run(self.local_argv(*words), check=check, input=input)
 
-    def ssh(self, *words: str, check: bool = True, input: str = "", user: str = "pushlog") -> Any:
-        """Run a command over SSH."""
-        target = ["-p", str(self.ssh_port), f"{user}@127.0.0.1"]
-        return self._run(["ssh", *self.ssh_options, *target, *words], check=check, input=input)
+    def ssh(
+        self, *words: str, check: bool = True, input: str = "", user: str = "pushlog", key: Path | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command over SSH, with the tester's key or another one."""
+        return self._run(self.ssh_argv(*words, user=user, key=key), check=check, input=input)
+
+    def local_argv(self, *words: str) -> list[str]:
+        """What `pushlog` runs."""
+        return [sys.executable, "-m", "cli.client", *words]
+
+    def ssh_argv(self, *words: str, user: str = "pushlog", key: Path | None = None) -> list[str]:
+        """What `ssh` runs."""
+        identity = ["-i", str(key)] if key else []
+        options = [*identity, *(self.ssh_options[2:] if key else self.ssh_options)]
+        return ["ssh", *options, "-p", str(self.ssh_port), f"{user}@127.0.0.1", *words]
+
+    @contextmanager
+    def running(self, argv: Sequence[str], cwd: Path = ROOT) -> "Iterator[Running]":
+        """A program that runs beside the test, killed with its children at the end."""
+        program = Running(argv, self.environment, cwd)
+        try:
+            yield program
+        finally:
+            program.kill()
 
     def _run(self, argv: list[str], *, check: bool, input: str) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
@@ -155,6 +179,22 @@ class Instance:
         """The types of an app's events, in order."""
         return [event["type"] for event in self.events(app)]
 
+    def head(self) -> int:
+        """The position of the log's last event."""
+        return int(self.events()[-1]["position"])
+
+    def since(self, position: int, app: str) -> list[str]:
+        """The types of an app's events after `position`, in order."""
+        return [event["type"] for event in self.events(app) if event["position"] > position]
+
+    def release(self, app: str) -> dict[str, Any]:
+        """The newest release of an app, as its event says."""
+        return next(event["data"] for event in reversed(self.events(app)) if event["type"] == "release.created")
+
+    def containers_of(self, app: str) -> list[dict[str, Any]]:
+        """`docker inspect` of an app's containers, in any state."""
+        return self.containers(f"label=pushlog.name={app}")
+
     def containers(self, *filters: str) -> list[dict[str, Any]]:
         """`docker inspect` of the instance's app containers, in any state."""
         labels = [f"label=pushlog.instance={self.name}", "label=pushlog.made-by", *filters]
@@ -176,13 +216,24 @@ class Checkout:
     instance: Instance
 
     @classmethod
-    def of(cls, example: str, path: Path, instance: Instance) -> "Checkout":
-        """A fresh repository with the files of `examples/<example>`, committed on main."""
-        shutil.copytree(EXAMPLES / example, path)
+    def of(cls, source: str | Mapping[str, str], path: Path, instance: Instance) -> "Checkout":
+        """A fresh repository with the files of `examples/<source>`, or with these texts by name, committed on main."""
         checkout = cls(path, instance)
+        if isinstance(source, str):
+            shutil.copytree(EXAMPLES / source, path)
+        else:
+            path.mkdir()
+            for name, text in source.items():
+                checkout.write(name, text)
         checkout.git("init", "-q", "-b", "main")
         checkout.commit("first")
         return checkout
+
+    @classmethod
+    def clone(cls, app: str, path: Path, instance: Instance) -> "Checkout":
+        """A clone of what was pushed to `app`; its remote is called origin."""
+        cls(path.parent, instance).git("clone", "-q", instance.url(app), str(path))
+        return cls(path, instance)
 
     def git(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run git here."""
@@ -227,6 +278,41 @@ class Checkout:
         return lines[0] if lines else None
 
 
+class Running:
+    """A program beside the test. `lines` are those that it wrote to stdout and stderr so far."""
+
+    def __init__(self, argv: Sequence[str], environment: Mapping[str, str], cwd: Path) -> None:
+        self._process = subprocess.Popen(
+            argv, env=environment, cwd=cwd, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, start_new_session=True,
+        )  # fmt: skip
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self._process.stdout
+        with self._process.stdout as stream:
+            self.lines.extend(line.rstrip() for line in stream)
+
+    def wait_for_line(self, text: str) -> str:
+        """The first line that holds `text`, once there is one."""
+        return wait_for(lambda: next((line for line in self.lines if text in line), ""), f"a line with {text!r}")
+
+    def wait(self) -> int:
+        """The exit code, once it has ended."""
+        code = self._process.wait(timeout=60)
+        self._reader.join()
+        return code
+
+    def kill(self) -> None:
+        """SIGKILL it and its children, as when a laptop is shut."""
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait()
+        self._reader.join()
+
+
 class Poller:
     """A client that asks for an app every 10 ms over fresh connections, and notes every answer. A context manager."""
 
@@ -247,6 +333,14 @@ class Poller:
             self.answers.append(answer)
             if answer.status >= 500:
                 self.failures.append(f"{answer.status} {answer.text[:80]}")
+
+    def phases(self) -> list[str]:
+        """The texts of the answers in order, each once for as long as it was the answer."""
+        return [text for text, _ in groupby(answer.text for answer in self.answers)]
+
+    def wait_for(self, text: str) -> None:
+        """Return once `text` was answered."""
+        wait_for(lambda: any(answer.text == text for answer in self.answers), f"an answer {text!r}")
 
     def __enter__(self) -> "Poller":
         self._thread.start()
