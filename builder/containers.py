@@ -1,8 +1,9 @@
 """The builder's one edge to Docker: images and containers by plain calls, Docker's errors as ours."""
 
 import logging
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +19,7 @@ log = logging.getLogger(__name__)
 Labels = Mapping[str, str]
 CONFLICT = 409
 KILLED = 137
+PATIENCE = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,8 +78,12 @@ def start(client: docker.DockerClient, container: str) -> None:
 
 
 def kill(client: docker.DockerClient, container: str) -> None:
-    """End all that runs in a container at once."""
-    client.api.kill(container)
+    """End all that runs in a container at once, if anything does."""
+    try:
+        client.api.kill(container)
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
 
 
 def remove(client: docker.DockerClient, container: str) -> None:
@@ -98,19 +104,46 @@ def execute(
     environment: Mapping[str, str],
     write: Callable[[bytes], None],
 ) -> int:
-    """Run a program in the running container, its output to `write` as it comes; returns its exit code.
+    """Run a program in the container, its output to `write` as it comes; returns its exit code.
+
+    That is KILLED where the container ends, or has ended, under it.
 
     `environment` goes by the exec and not by the container's config, which a commit would keep.
     """
-    made = client.api.exec_create(container, list(argv), environment=dict(environment))["Id"]
-    for chunk in client.api.exec_start(made, stream=True):
-        write(chunk)
-    code = client.api.exec_inspect(made)["ExitCode"]
-    return KILLED if code is None else int(code)
+    try:
+        made = client.api.exec_create(container, list(argv), environment=dict(environment))["Id"]
+        chunks = client.api.exec_start(made, stream=True)
+        with closing(chunks._response):  # type: ignore[attr-defined]  # its own close() leaves the connection open
+            for chunk in chunks:
+                write(chunk)
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+        return KILLED  # the container does not run any more
+    return _exit_code(client, made)
+
+
+def _exit_code(client: docker.DockerClient, execution: str) -> int:
+    """The exit code of a program whose output has ended; Docker may note it a moment later."""
+    deadline = time.monotonic() + PATIENCE
+    while (code := client.api.exec_inspect(execution)["ExitCode"]) is None:
+        if time.monotonic() > deadline:
+            raise Unavailable("Docker cut off the output of a program that still runs")
+        time.sleep(0.02)
+    return int(code)
+
+
+def ends(client: docker.DockerClient, container: str) -> bool:
+    """Whether the container ends by itself within PATIENCE seconds."""
+    try:
+        client.api.wait(container, timeout=PATIENCE)
+    except (requests.exceptions.ReadTimeout, requests.exceptions.ConnectionError):
+        return False
+    return True
 
 
 def state(client: docker.DockerClient, container: str) -> Mapping[str, Any]:
-    """Docker's account of the container's state: `Running`, `ExitCode`, `OOMKilled`, …"""
+    """Docker's account of a container that has ended: its `ExitCode`, whether it was `OOMKilled`, …"""
     found: Mapping[str, Any] = client.api.inspect_container(container)["State"]
     return found
 

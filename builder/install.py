@@ -2,16 +2,13 @@
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-
-from docker.errors import APIError
+from collections.abc import Mapping, Sequence
 
 from builder import containers, sandbox
 from builder.buildpacks import Buildpack, Dependencies
 from builder.errors import BuildRefused
 from builder.job import APP_ID, Job
-from services.errors import Unavailable
+from services.errors import PushlogError, Unavailable
 
 
 def install(job: Job, stack: str, buildpack: Buildpack, dependencies: Dependencies) -> str:
@@ -49,11 +46,10 @@ def _make(job: Job, stack: str, buildpack: Buildpack, dependencies: Dependencies
     with containers.container(job.client, stack, job.labels, host, lifetime) as container:
         containers.put(job.client, container, "/app", job.source.tar(owner=APP_ID, names=dependencies.files))
         containers.start(job.client, container)
-        with _limits(job, container):
-            _run(job, container, dependencies.command, _environment(job, buildpack))
-            # what is left in /app is of use only where the command may have built in place
-            swept = ["/tmp"] if dependencies.files is None else ["/app", "/tmp"]  # noqa: S108
-            _run(job, container, ["/usr/bin/find", *swept, "-mindepth", "1", "-delete"], {})
+        _run(job, container, dependencies.command, _environment(job, buildpack))
+        # what is left in /app is of use only where the command may have built in place
+        swept = ["/tmp"] if dependencies.files is None else ["/app", "/tmp"]  # noqa: S108
+        _run(job, container, ["/usr/bin/find", *swept, "-mindepth", "1", "-delete"], {})
         containers.kill(job.client, container)
         labels = job.commit_labels("dependencies", dependencies=key)
         return containers.commit(job.client, container, job.repository, "dependencies", labels)
@@ -64,32 +60,25 @@ def _environment(job: Job, buildpack: Buildpack) -> Mapping[str, str]:
 
 
 def _run(job: Job, container: str, argv: Sequence[str], environment: Mapping[str, str]) -> None:
-    """Run a command of the build, its output to the pusher. Raises BuildRefused when it fails."""
+    """Run a command of the build, its output to the pusher. Raises what `_failure` says when it does not end well."""
     try:
         code = containers.execute(job.client, container, argv, environment, job.output.program)
     finally:
         job.output.end_program()
     if code != 0:
-        raise BuildRefused(f"`{' '.join(argv)}` ended with exit code {code}; its output says why")
+        raise _failure(job, container, argv, code)
 
 
-@contextmanager
-def _limits(job: Job, container: str) -> Iterator[None]:
-    """Say which limit it was when what runs within comes to an end by one."""
-    try:
-        yield
-    except (BuildRefused, APIError):
-        _check_limits(job, container)
-        raise
-    _check_limits(job, container)
-
-
-def _check_limits(job: Job, container: str) -> None:
+def _failure(job: Job, container: str, argv: Sequence[str], code: int) -> PushlogError:
+    """Why a command ended with `code`: by itself, or by a limit. Ends the container, as Docker counts only then."""
+    by_itself = code == containers.KILLED and containers.ends(job.client, container)
+    if not by_itself:
+        containers.kill(job.client, container)
     state = containers.state(job.client, container)
     if state["OOMKilled"]:
-        raise BuildRefused(f"the build ran out of memory; allowed are {job.settings.build_memory}")
-    if state["Running"]:
-        return
-    if state["ExitCode"] == 0:
-        raise BuildRefused(f"the build took too long; allowed are {job.settings.build_timeout:g} seconds")
-    raise Unavailable("the build's container was stopped from outside")
+        return BuildRefused(f"the build ran out of memory; allowed are {job.settings.build_memory}")
+    if by_itself and state["ExitCode"] == 0:
+        return BuildRefused(f"the build took too long; allowed are {job.settings.build_timeout:g} seconds")
+    if by_itself:
+        return Unavailable("the build's container was stopped from outside")
+    return BuildRefused(f"`{' '.join(argv)}` ended with exit code {code}; its output says why")
