@@ -42,7 +42,6 @@ def deploy(
         refuse_hopeless(app, release, attempt)
         candidate.start(ports, app, release, new)
     except (ContainerRefused, Unhealthy, NotOpenable, Hopeless) as error:
-        output.error(str(error))
         candidate.last_lines(ports, app, new, output)
         candidate.remove(ports, app.id, new)
         kept = ports.blobs.put_bytes(bytes(output.kept))

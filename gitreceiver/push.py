@@ -1,7 +1,7 @@
 """What becomes of a push: it waits its turn, is recorded, and its build and deploy are shown until its end."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, BinaryIO
 from uuid import uuid4
 
@@ -12,11 +12,13 @@ from gitreceiver.receive_pack import Progress, RefCommand
 from gitreceiver.state import App, expected
 from gitreceiver.tree import Limits, write_tar
 from services.chain import Cause, Draft, uuid7
-from services.errors import Conflict, Refused
-from services.events import PushReceived, RefMoved, app_stream
+from services.decide import Decision, commit
+from services.errors import Refused
+from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
 
 FIRST_CHOICE = ("refs/heads/main", "refs/heads/master")
 STALE = "fetch first"
+DECLINED = "pre-receive hook declined"
 TURN = 2.0
 """Seconds between looks while another push has its turn; its end wakes us earlier."""
 
@@ -38,21 +40,24 @@ class Pusher:
 
         What is only stored moves at once; the deploy branch moves when its release serves.
         """
-        app = self._turn(progress)
-        stale = {c.ref: STALE for c in commands if c.old != (app.refs.get(c.ref) if app else None)}
-        fresh = [command for command in commands if command.ref not in stale]
+        self.ports.projections.catch_up()
+        app = self.ports.state.find(self.name)
+        if deploying(app, [command.ref for command in commands]):
+            app = self._turn(progress)
+        verdict: dict[str, str | None] = {c.ref: STALE if stale(app, c) else None for c in commands}
+        fresh = [command for command in commands if verdict[command.ref] is None]
         deploy = deploying(app, [command.ref for command in fresh])
-        verdict: dict[str, str | None] = {**stale, **{command.ref: None for command in fresh}}
         push = next((command for command in fresh if command.ref == deploy), None)
         source, skipped = self._source(quarantine, push) if push else ("", [])
-        if app is None:
+        if fresh and app is None:
             app = self._create(progress)
-        stored = [command for command in fresh if command is not push]
-        self._store(app, stored, deploy, quarantine, progress)
-        if push:
+        for command in fresh:
+            if app and command is not push:
+                verdict[command.ref] = self._store(app.id, command, deploy, quarantine, progress)
+        if app and push:
             for path in skipped:
                 progress(f" !     {path} is a submodule; it is not fetched\n".encode())
-            verdict[push.ref] = self._deploy(app, push, source, quarantine, progress)
+            verdict[push.ref] = self._deploy(app.id, push, source, quarantine, progress)
         return verdict
 
     def _turn(self, progress: Progress) -> App | None:
@@ -88,42 +93,68 @@ class Pusher:
         return app
 
     def _store(
-        self, app: App, stored: list[RefCommand], deploy: str | None, quarantine: Quarantine, progress: Progress
-    ) -> None:
-        """Move the refs that do not deploy, and say so."""
-        branch = short(deploy or app.deploy_branch or "")
-        for command in stored:
-            quarantine.keep(uuid7(), command.new or "")
-            moved = RefMoved(app=app.id, ref=command.ref, old=command.old, new=command.new or "", deploys=False)
-            self.ports.log.append([Draft(app_stream(app.id), app.name, moved)], self.cause, expect=expected(app))
-            self.ports.projections.catch_up()
-            why = f"; {branch} is the deploy branch" if branch else ""
-            progress(f"-----> {short(command.ref)} is stored and not deployed{why}\n".encode())
+        self, app: str, command: RefCommand, deploy: str | None, quarantine: Quarantine, progress: Progress
+    ) -> str | None:
+        """Move a ref that does not deploy, and say so; returns why it was refused, or None."""
+        quarantine.keep(uuid7(), command.new or "")
+
+        def decide() -> Decision:
+            known = self._still(app, command)
+            moved = RefMoved(app=app, ref=command.ref, old=command.old, new=command.new or "", deploys=False)
+            return Decision([Draft(app_stream(app), known.name, moved)], expected(known))
+
+        try:
+            commit(self.ports.log, self.ports.projections, decide, self.cause)
+        except Refused as error:
+            return str(error)
+        branch = short(deploy or self.ports.state.apps[app].deploy_branch or "")
+        why = f"; {branch} is the deploy branch" if branch else ""
+        progress(f"-----> {short(command.ref)} is stored and not deployed{why}\n".encode())
+        return None
 
     def _deploy(
-        self, app: App, push: RefCommand, source: str, quarantine: Quarantine, progress: Progress
+        self, app: str, push: RefCommand, source: str, quarantine: Quarantine, progress: Progress
     ) -> str | None:
         """Record the push and show what comes of it; returns why it was refused, or None."""
         id_ = uuid7()
         quarantine.keep(id_, push.new or "")
-        received = PushReceived(app=app.id, ref=push.ref, old=push.old, new=push.new or "", source=source)
+
+        def decide() -> Decision:
+            self._turn(progress)
+            known = self._still(app, push)
+            received = PushReceived(app=app, ref=push.ref, old=push.old, new=push.new or "", source=source)
+            return Decision([Draft(app_stream(app), known.name, received, id_)], expected(known))
+
         with self.ports.stories.following(id_) as events:
             try:
-                draft = Draft(app_stream(app.id), app.name, received, id_)
-                self.ports.log.append(
-                    [draft], Cause(**vars_of(self.cause) | {"correlationid": id_}), expect=expected(app)
-                )
-            except Conflict:
-                return f"{app.name} changed while this was received; push again"
-            ending = stories.push_ending(self.ports.url)
-            for part in stories.follow(id_, events, self.ports.outputs, self.ports.projections, ending):
-                if isinstance(part, bytes):
-                    progress(part)
-                else:
-                    text, code = part
-                    progress(text.encode())
-                    return None if code == 0 else "pre-receive hook declined"
+                commit(self.ports.log, self.ports.projections, decide, replace(self.cause, correlationid=id_))
+            except Refused as error:
+                return str(error)
+            return self._show(id_, events, progress)
+
+    def _still(self, app: str, command: RefCommand) -> App:
+        """The app as it is now. Raises Refused when it is gone, or the ref is no longer where the client thinks."""
+        known = self.ports.state.apps.get(app)
+        if known is None:
+            raise Refused(f"app: {self.name} was destroyed meanwhile")
+        if stale(known, command):
+            raise Refused(STALE)
+        return known
+
+    def _show(self, correlation: str, events: list[Recorded[Event]], progress: Progress) -> str | None:
+        """Show a recorded push until it has come to an end; returns why it was refused, or None."""
+        ending = stories.push_ending(self.ports.url)
+        for part in stories.follow(correlation, events, self.ports.outputs, self.ports.projections, ending):
+            if not isinstance(part, bytes):
+                progress(part[0].encode())
+                return DECLINED if part[1] else None
+            progress(part)
         raise AssertionError("a story ends with an ending")
+
+
+def stale(app: App | None, command: RefCommand) -> bool:
+    """Whether the ref is not where the client thinks."""
+    return command.old != (app.refs.get(command.ref) if app else None)
 
 
 def deploying(app: App | None, refs: list[str]) -> str | None:
