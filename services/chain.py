@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -92,9 +92,12 @@ COLUMNS = (
 Row = tuple[Any, ...]
 
 
+_encoder = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+
+
 def canonical(value: Any) -> str:
     """JSON in one possible spelling: sorted keys, no spaces, no escapes beyond JSON's own."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False)
+    return _encoder.encode(value)
 
 
 def row_hash(before: str, row: Row) -> str:
@@ -102,9 +105,13 @@ def row_hash(before: str, row: Row) -> str:
     return hashlib.sha256(f"{before}\n{canonical(list(row))}".encode()).hexdigest()
 
 
-def make_rows(head: Head, versions: dict[str, int], drafts: Iterable[Draft], cause: Cause, time: str) -> Iterator[Row]:
-    """The rows that `drafts` become after `head`, hash last. `versions` holds each stream's version and is advanced."""
+def make_rows(head: Head, versions: dict[str, int], drafts: Sequence[Draft], cause: Cause, time: str) -> Iterator[Row]:
+    """The rows that `drafts` become after `head`, hash last. `versions` holds each stream's version and is advanced.
+
+    What is appended together is one story: without a correlation id it is called after its first event.
+    """
     position, before = head
+    story = cause.correlationid or drafts[0].id
     for draft in drafts:
         position += 1
         versions[draft.stream] = versions.get(draft.stream, 0) + 1
@@ -121,7 +128,7 @@ def make_rows(head: Head, versions: dict[str, int], drafts: Iterable[Draft], cau
             cause.actor,
             cause.origin,
             cause.command,
-            cause.correlationid or draft.id,
+            story,
             cause.causationid,
             canonical(draft.event.model_dump(mode="json")),
         )
@@ -129,27 +136,13 @@ def make_rows(head: Head, versions: dict[str, int], drafts: Iterable[Draft], cau
         yield (*row, before)
 
 
-def recorded(row: Row) -> Recorded[Event]:
-    """The event of a stored row. Raises BrokenLog for what this Pushlog does not know."""
-    (
-        position,
-        id_,
-        stream,
-        version,
-        type_,
-        schema,
-        source,
-        subject,
-        time,
-        actor,
-        origin,
-        command,
-        corr,
-        caus,
-        data,
-        h,
-    ) = row
-    event = decode(type_, schema, json.loads(data))
+def recorded(row: Row, event: Event | None = None) -> Recorded[Event]:
+    """The event of a stored row, whose data is `event` where that is known.
+
+    Raises BrokenLog for what this Pushlog does not know.
+    """
+    position, id_, stream, version, type_, schema, source, subject, time, *why, data, hash_ = row
+    actor, origin, command, correlationid, causationid = why
     return Recorded(
         id_,
         source,
@@ -163,8 +156,8 @@ def recorded(row: Row) -> Recorded[Event]:
         actor,
         origin,
         command,
-        corr,
-        caus,
-        h,
-        event,
+        correlationid,
+        causationid,
+        hash_,
+        decode(type_, schema, json.loads(data)) if event is None else event,
     )

@@ -1,11 +1,12 @@
 """The database that holds the log and what stands beside it: leases and the keyring. Today SQLite."""
 
+import sqlite3
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy.pool import NullPool, QueuePool
+from sqlalchemy.pool import QueuePool
 
-from services.errors import BrokenLog
+from services.errors import BrokenLog, PushlogError, Unavailable
 
 SCHEMA_VERSION = 1
 
@@ -55,33 +56,67 @@ keyring = sa.Table(
 )
 meta = sa.Table("meta", metadata, sa.Column("schema_version", sa.Integer, primary_key=True))
 
-APPEND_ONLY = tuple(
-    f"CREATE TRIGGER IF NOT EXISTS events_no_{verb.lower()} BEFORE {verb} ON events "
-    "BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
-    for verb in ("UPDATE", "DELETE")
-)
+APPEND_ONLY = {
+    "events_no_update": "BEFORE UPDATE ON events",
+    "events_no_delete": "BEFORE DELETE ON events",
+    # INSERT OR REPLACE deletes without a trigger on connections that lack recursive_triggers, as every foreign one does
+    "events_only_next": "BEFORE INSERT ON events "
+    "WHEN NEW.position <> 1 + (SELECT coalesce(max(position), 0) FROM events) "
+    "OR NEW.version <> 1 + (SELECT coalesce(max(version), 0) FROM events WHERE stream = NEW.stream) "
+    "OR EXISTS (SELECT 1 FROM events WHERE id = NEW.id)",
+}
 PRAGMAS = (
+    "PRAGMA busy_timeout=10000",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
-    "PRAGMA busy_timeout=10000",
-    # without it INSERT OR REPLACE deletes a row and no trigger fires
     "PRAGMA recursive_triggers=ON",
 )
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY)
 
 
 def connect(url: str) -> sa.Engine:
     """An engine whose transactions are durable on commit, with the schema in place. Creates an empty log.
 
-    Raises BrokenLog for unsafe settings (no WAL, `synchronous` below FULL) or a schema newer than this Pushlog's.
+    Raises BrokenLog for a damaged file, unsafe settings (no WAL, `synchronous` below FULL) or a schema newer than this
+    Pushlog's, Unavailable when the file cannot be had.
     """
-    if sa.make_url(url).get_backend_name() != "sqlite":
-        raise BrokenLog(f"the log cannot be kept in {sa.make_url(url).get_backend_name()}; allowed is sqlite:///FILE")
-    engine = sa.create_engine(url, poolclass=NullPool if ":memory:" in url else QueuePool, pool_size=1, max_overflow=8)
+    engine = sa.create_engine(_sqlite(url), poolclass=QueuePool, pool_size=1, max_overflow=8, paramstyle="named")
     sa.event.listen(engine, "connect", _set_up)
     sa.event.listen(engine, "begin", _begin)
-    with engine.begin() as connection:
-        _create(connection)
+    sa.event.listen(engine, "handle_error", _translate)
+    try:
+        with engine.begin() as connection:
+            _create(connection)
+    except BaseException:
+        engine.dispose()
+        raise
     return engine
+
+
+def ours(error: BaseException) -> PushlogError | None:
+    """The error of ours that says what the driver's error says; None for one that is a mistake in the code."""
+    if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+        return None
+    if error.sqlite_errorcode & 0xFF in _BROKEN:
+        return BrokenLog(f"the log's database cannot be used: {error}")
+    if isinstance(error, sqlite3.OperationalError):
+        return Unavailable(f"the log's database: {error}")
+    return None
+
+
+def _translate(context: sa.engine.ExceptionContext) -> None:
+    if translated := ours(context.original_exception):
+        raise translated from context.original_exception
+
+
+def _sqlite(url: str) -> sa.URL:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise BrokenLog("the log's database is not given as a URL; allowed is sqlite:///FILE") from None
+    if parsed.get_backend_name() != "sqlite":
+        raise BrokenLog(f"the log cannot be kept in {parsed.get_backend_name()}; allowed is sqlite:///FILE")
+    return parsed
 
 
 def _set_up(connection: Any, _record: Any) -> None:
@@ -100,11 +135,16 @@ def _begin(connection: sa.Connection) -> None:
 
 def _create(connection: sa.Connection) -> None:
     metadata.create_all(connection)
-    for trigger in APPEND_ONLY:
-        connection.exec_driver_sql(trigger)
     version = connection.execute(sa.select(meta.c.schema_version)).scalar()
     if version is None:
+        if connection.execute(sa.select(sa.func.count()).select_from(events)).scalar():
+            raise BrokenLog("the log has events and no schema version; it is damaged")
         connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
         connection.execute(head.insert().values(one=1, position=0, hash="0" * 64))
     elif version > SCHEMA_VERSION:
         raise BrokenLog(f"the log has schema {version}, newer than this Pushlog's {SCHEMA_VERSION}; upgrade Pushlog")
+    for name, when in APPEND_ONLY.items():  # anew at each start: one of the name need not be ours
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
+        )

@@ -4,9 +4,9 @@
 passes the same contract (tests/contract).
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
 import sqlalchemy as sa
 
@@ -17,6 +17,7 @@ from services.database import head as head_table
 from services.database import leases as leases_table
 from services.errors import BrokenLog, Conflict, LeaseLost
 from services.events import Event, Recorded
+from services.transactions import Transaction, Transactions
 
 PAGE = 1000
 TAIL = 100
@@ -48,6 +49,7 @@ class EventLog(Protocol):
         `expect` names streams and the versions they must have (0: no such stream yet). `claim` gives its holder the
         lease in the same transaction; `lease` must still be held, and ends. Drafts whose ids stand in the log already
         are returned as they stand. Raises Conflict naming the current version, or LeaseLost; then nothing happened.
+        No drafts, or two with one id, are a mistake of the caller: ValueError.
         """
         ...
 
@@ -76,7 +78,7 @@ class SqlLog:
     """The log in a database."""
 
     def __init__(self, engine: sa.Engine, clock: Callable[[], str] = chain.now) -> None:
-        self._engine = engine
+        self._transactions = Transactions(engine)
         self._clock = clock
         self._check_tail()
 
@@ -90,65 +92,69 @@ class SqlLog:
         lease: Lease | None = None,
     ) -> list[Recorded[Event]]:
         """See EventLog.append."""
-        with self._engine.begin() as connection:
-            head = Head(*connection.execute(_HEAD_FOR_UPDATE).one())
-            if known := _already(connection, drafts):
+        check_batch(drafts)
+        expect = expect or {}
+        with self._transactions.writing() as t:
+            head = _head(t, _HEAD_FOR_UPDATE)
+            if known := _already(t, drafts):
                 return known
-            versions = {s: _version(connection, s) for s in {d.stream for d in drafts} | set(expect or {})}
-            check_versions(expect or {}, versions)
-            if lease:
-                _end_lease(connection, lease)
+            versions = {stream: _version(t, stream) for stream in {d.stream for d in drafts} | set(expect)}
+            check_versions(expect, versions)
+            if lease and not t.change(_END_LEASE, asdict(lease)):
+                raise LeaseLost(f"attempt {lease.attempt} at {lease.work} was given up; its result is not recorded")
             rows = list(chain.make_rows(head, versions, drafts, cause, self._clock()))
-            connection.execute(_INSERT, [dict(zip((*chain.COLUMNS, "hash"), row, strict=True)) for row in rows])
-            connection.execute(head_table.update().values(position=rows[-1][0], hash=rows[-1][-1]))
+            t.change(_INSERT, *(dict(zip(_NAMES, row, strict=True)) for row in rows))
+            t.change(_MOVE_HEAD, {"to": rows[-1][0], "with_hash": rows[-1][-1]})
             if claim:
-                connection.execute(leases_table.delete().where(leases_table.c.work == claim.work))
-                connection.execute(
-                    leases_table.insert().values(work=claim.work, holder=claim.holder, attempt=claim.attempt, beat=0)
-                )
-        return [chain.recorded(row) for row in rows]
+                t.change(_VOID_LEASE, {"work": claim.work})
+                t.change(_GIVE_LEASE, {**asdict(claim), "beat": 0})
+        return [chain.recorded(row, draft.event) for row, draft in zip(rows, drafts, strict=True)]
 
     def read(self, after: int = 0, limit: int = PAGE) -> list[Recorded[Event]]:
         """See EventLog.read."""
-        return [chain.recorded(row) for row in self._rows(after, limit)]
+        with self._transactions.reading() as t:
+            rows = _rows(t, after, limit)
+        return [chain.recorded(row) for row in rows]
 
     def head(self) -> Head:
         """See EventLog.head."""
-        with self._reading() as connection:
-            return Head(*connection.execute(_HEAD).one())
+        with self._transactions.reading() as t:
+            return _head(t, _HEAD)
 
     def renew(self, lease: Lease) -> bool:
         """See EventLog.renew."""
-        with self._engine.begin() as connection:
-            return bool(connection.execute(_held(lease).values(beat=leases_table.c.beat + 1)).rowcount)
+        with self._transactions.writing() as t:
+            return bool(t.change(_RENEW, asdict(lease)))
 
     def leases(self) -> dict[str, tuple[Lease, int]]:
         """See EventLog.leases."""
-        with self._reading() as connection:
-            rows = connection.execute(sa.select(leases_table)).all()
-        return {row.work: (Lease(row.work, row.holder, row.attempt), row.beat) for row in rows}
+        with self._transactions.reading() as t:
+            return {work: (Lease(work, holder, attempt), beat) for work, holder, attempt, beat in t.rows(_LEASES)}
 
     def drop_leases(self) -> None:
         """See EventLog.drop_leases."""
-        with self._engine.begin() as connection:
-            connection.execute(leases_table.delete())
-
-    def _reading(self) -> sa.Connection:
-        return self._engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-
-    def _rows(self, after: int, limit: int) -> list[chain.Row]:
-        with self._reading() as connection:
-            return [tuple(row) for row in connection.execute(_PAGE_AFTER, {"after": after, "limit": limit}).all()]
+        with self._transactions.writing() as t:
+            t.change(_DROP_LEASES, {})
 
     def _check_tail(self) -> None:
         """Refuse a log whose end does not fit its head or its own hashes."""
-        head = self.head()
-        rows = self._rows(max(0, head.position - TAIL), TAIL + 1)
-        if (rows[-1][0] if rows else 0) != head.position:
-            raise BrokenLog(f"the log's head is {head.position}, but its last event is {rows[-1][0] if rows else 0}")
-        check_chain(rows, chain.GENESIS if head.position <= TAIL else None)
-        if rows and rows[-1][-1] != head.hash:
+        with self._transactions.reading() as t:  # one transaction: others may be appending
+            head = _head(t, _HEAD)
+            start = max(0, head.position - TAIL)
+            before = _rows(t, start - 1, 1) if start else []
+            rows = _rows(t, start, TAIL)
+            last = t.rows(_LAST)[0][0] or 0
+        if last != head.position:
+            raise BrokenLog(f"the log's head is {head.position}, but its last event is {last}")
+        check_chain(rows, Head(start, before[0][-1] if before else chain.GENESIS))
+        if head.hash != (rows[-1][-1] if rows else chain.GENESIS):
             raise BrokenLog(f"the log's event {head.position} is not the one that its head names")
+
+
+def check_batch(drafts: Sequence[Draft]) -> None:
+    """Raise ValueError for what no log records: nothing, or one event twice."""
+    if not drafts or len({draft.id for draft in drafts}) != len(drafts):
+        raise ValueError("an append holds at least one event, and each once")
 
 
 def check_versions(expect: Mapping[str, int], versions: Mapping[str, int]) -> None:
@@ -159,60 +165,63 @@ def check_versions(expect: Mapping[str, int], versions: Mapping[str, int]) -> No
             raise Conflict(f"{stream} is at version {current}, not {version}")
 
 
-def check_chain(rows: Sequence[chain.Row], before: str | None) -> None:
-    """Raise BrokenLog naming the first row whose position or hash does not follow from the row before it.
+def check_chain(rows: Iterable[chain.Row], before: Head) -> None:
+    """Raise BrokenLog naming the first of `rows` whose position or hash does not follow from the one before it.
 
-    `before` is the hash before the first row; None takes the first row as it is.
+    `before` is the event before the first row; Head(0, GENESIS) where the log begins.
     """
-    last: int | None = None
     for row in rows:
-        if last is not None and row[0] != last + 1:
-            raise BrokenLog(f"the log has no event {last + 1}")
-        if before is not None and chain.row_hash(before, row[:-1]) != row[-1]:
+        if row[0] != before.position + 1:
+            raise BrokenLog(f"the log has no event {before.position + 1}")
+        if chain.row_hash(before.hash, row[:-1]) != row[-1]:
             raise BrokenLog(f"the log's event {row[0]} was changed: its hash does not follow from the one before")
-        last, before = row[0], row[-1]
+        before = Head(row[0], row[-1])
 
 
+_NAMES = (*chain.COLUMNS, "hash")
+_ROW = [events_table.c[name] for name in _NAMES]
 _HEAD = sa.select(head_table.c.position, head_table.c.hash)
 _HEAD_FOR_UPDATE = _HEAD.with_for_update()
+_MOVE_HEAD = head_table.update().values(position=sa.bindparam("to"), hash=sa.bindparam("with_hash"))
+_LAST = sa.select(sa.func.max(events_table.c.position))
 _INSERT = events_table.insert()
-_ROW = [events_table.c[name] for name in (*chain.COLUMNS, "hash")]
 _PAGE_AFTER = (
     sa.select(*_ROW)
-    .where(events_table.c.position > sa.bindparam("after"))
+    .where(events_table.c.position > sa.bindparam("after"), events_table.c.position <= sa.bindparam("last"))
     .order_by(events_table.c.position)
-    .limit(sa.bindparam("limit"))
 )
+_BY_ID = sa.select(*_ROW).where(events_table.c.id == sa.bindparam("id"))
 _VERSION = sa.select(sa.func.max(events_table.c.version)).where(events_table.c.stream == sa.bindparam("stream"))
+_THE_LEASE = [leases_table.c[name] == sa.bindparam(name) for name in ("work", "holder", "attempt")]
+_LEASES = sa.select(leases_table)
+_GIVE_LEASE = leases_table.insert()
+_RENEW = leases_table.update().where(*_THE_LEASE).values(beat=leases_table.c.beat + sa.text("1"))
+_END_LEASE = leases_table.delete().where(*_THE_LEASE)
+_VOID_LEASE = leases_table.delete().where(leases_table.c.work == sa.bindparam("work"))
+_DROP_LEASES = leases_table.delete()
 
 
-def _version(connection: sa.Connection, stream: str) -> int:
-    return int(connection.execute(_VERSION, {"stream": stream}).scalar() or 0)
+def _head(t: Transaction, query: sa.Executable) -> Head:
+    rows = t.rows(query)
+    if not rows:
+        raise BrokenLog("the log has lost its head")
+    return Head(*rows[0])
 
 
-def _already(connection: sa.Connection, drafts: Sequence[Draft]) -> list[Recorded[Event]]:
+def _rows(t: Transaction, after: int, limit: int) -> list[chain.Row]:
+    return t.rows(_PAGE_AFTER, after=after, last=after + limit)
+
+
+def _version(t: Transaction, stream: str) -> int:
+    return t.rows(_VERSION, stream=stream)[0][0] or 0
+
+
+def _already(t: Transaction, drafts: Sequence[Draft]) -> list[Recorded[Event]]:
     """The events of `drafts` if they stand in the log; Conflict if only some do."""
-    ids = [draft.id for draft in drafts]
-    found = connection.execute(
-        sa.select(*_ROW).where(events_table.c.id.in_(ids)).order_by(events_table.c.position)
-    ).all()
-    if found and len(found) != len(ids):
-        raise Conflict(f"{len(found)} of {len(ids)} events stand in the log already")
-    return [chain.recorded(tuple(row)) for row in found]
-
-
-def _held(lease: Lease) -> Any:
-    return leases_table.update().where(
-        leases_table.c.work == lease.work,
-        leases_table.c.holder == lease.holder,
-        leases_table.c.attempt == lease.attempt,
-    )
-
-
-def _end_lease(connection: sa.Connection, lease: Lease) -> None:
-    if not connection.execute(_held(lease).values(beat=leases_table.c.beat + 1)).rowcount:
-        raise LeaseLost(f"attempt {lease.attempt} at {lease.work} was given up; its result is not recorded")
-    connection.execute(leases_table.delete().where(leases_table.c.work == lease.work))
+    found = [row for draft in drafts for row in t.rows(_BY_ID, id=draft.id)]
+    if found and len(found) != len(drafts):
+        raise Conflict(f"{len(found)} of {len(drafts)} events stand in the log already")
+    return [chain.recorded(row) for row in found]
 
 
 def open_log(url: str) -> tuple[SqlLog, sa.Engine]:

@@ -1,11 +1,12 @@
 """The log in memory: the fake for tests of plain functions. It passes the contract of the real ones."""
 
+import threading
 from collections.abc import Callable, Mapping, Sequence
 
 from services import chain
 from services.chain import Cause, Draft, Head
 from services.errors import Conflict, LeaseLost
-from services.eventlog import PAGE, Lease, check_versions
+from services.eventlog import PAGE, Lease, check_batch, check_versions
 from services.events import Event, Recorded
 
 
@@ -14,6 +15,7 @@ class MemoryLog:
 
     def __init__(self, clock: Callable[[], str] = chain.now) -> None:
         self._clock = clock
+        self._lock = threading.Lock()
         self._rows: list[chain.Row] = []
         self._leases: dict[str, tuple[Lease, int]] = {}
 
@@ -27,22 +29,20 @@ class MemoryLog:
         lease: Lease | None = None,
     ) -> list[Recorded[Event]]:
         """See EventLog.append."""
-        ids = {draft.id for draft in drafts}
-        known = [row for row in self._rows if row[1] in ids]
-        if known and len(known) != len(ids):
-            raise Conflict(f"{len(known)} of {len(ids)} events stand in the log already")
-        if known:
-            return [chain.recorded(row) for row in known]
-        versions = self._versions()
-        check_versions(expect or {}, versions)
-        if lease:
-            if not self._holds(lease):
+        check_batch(drafts)
+        with self._lock:
+            if known := self._already(drafts):
+                return known
+            versions = self._versions()
+            check_versions(expect or {}, versions)
+            if lease and not self._holds(lease):
                 raise LeaseLost(f"attempt {lease.attempt} at {lease.work} was given up; its result is not recorded")
-            del self._leases[lease.work]
-        rows = list(chain.make_rows(self.head(), versions, drafts, cause, self._clock()))
-        self._rows += rows
-        if claim:
-            self._leases[claim.work] = claim, 0
+            rows = list(chain.make_rows(self.head(), versions, drafts, cause, self._clock()))
+            self._rows += rows
+            if lease:
+                del self._leases[lease.work]
+            if claim:
+                self._leases[claim.work] = claim, 0
         return [chain.recorded(row) for row in rows]
 
     def read(self, after: int = 0, limit: int = PAGE) -> list[Recorded[Event]]:
@@ -55,10 +55,11 @@ class MemoryLog:
 
     def renew(self, lease: Lease) -> bool:
         """See EventLog.renew."""
-        if not self._holds(lease):
-            return False
-        self._leases[lease.work] = lease, self._leases[lease.work][1] + 1
-        return True
+        with self._lock:
+            if not self._holds(lease):
+                return False
+            self._leases[lease.work] = lease, self._leases[lease.work][1] + 1
+            return True
 
     def leases(self) -> dict[str, tuple[Lease, int]]:
         """See EventLog.leases."""
@@ -67,6 +68,13 @@ class MemoryLog:
     def drop_leases(self) -> None:
         """See EventLog.drop_leases."""
         self._leases.clear()
+
+    def _already(self, drafts: Sequence[Draft]) -> list[Recorded[Event]]:
+        stored = {row[1]: row for row in self._rows}
+        found = [stored[draft.id] for draft in drafts if draft.id in stored]
+        if found and len(found) != len(drafts):
+            raise Conflict(f"{len(found)} of {len(drafts)} events stand in the log already")
+        return [chain.recorded(row) for row in found]
 
     def _holds(self, lease: Lease) -> bool:
         return self._leases.get(lease.work, (None, 0))[0] == lease

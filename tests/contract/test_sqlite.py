@@ -1,0 +1,408 @@
+"""What only a database can show: other processes, kills, foreign hands on the file, unsafe settings."""
+
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+
+from services import chain, database
+from services.chain import Cause, Draft
+from services.errors import BrokenLog, Unavailable
+from services.eventlog import TAIL, SqlLog, open_log
+from services.events import BuildStarted
+
+ROOT = Path(__file__).parents[2]
+APP = "0190a8c0-0000-7000-8000-000000000001"
+CAUSE = Cause("builder", "local")
+DEADLINE = 60.0
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "log.sqlite"
+
+
+@pytest.fixture
+def reopen(path: Path) -> Iterator[Callable[[], SqlLog]]:
+    """Opens the log anew whenever it is called, as another start of the platform would."""
+    engines: list[sa.Engine] = []
+
+    def opened() -> SqlLog:
+        log, engine = open_log(f"sqlite:///{path}")
+        engines.append(engine)
+        return log
+
+    yield opened
+    for engine in engines:
+        engine.dispose()
+
+
+@pytest.fixture
+def writers(path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """Starts tests/contract/writer.py on the log."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(verb: str, *arguments: object) -> subprocess.Popen[str]:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "tests/contract/writer.py", verb, f"sqlite:///{path}", *map(str, arguments)],
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
+def draft(attempt: int = 1, stream: str = "app/1") -> Draft:
+    return Draft(stream, "blog", BuildStarted(app=APP, attempt=attempt))
+
+
+def fill(log: SqlLog, events: int) -> None:
+    log.append([draft(n) for n in range(1, events + 1)], CAUSE)
+
+
+def lines(process: subprocess.Popen[str]) -> list[str]:
+    out, _ = process.communicate(timeout=DEADLINE)
+    assert process.returncode == 0
+    return out.splitlines()
+
+
+# Durable
+
+
+def test_what_append_returned_survives_a_kill_of_its_process(
+    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
+) -> None:
+    for round_ in range(1, 4):
+        process = writers("append", "one", 10_000)
+        assert process.stdout
+        seen = [int(process.stdout.readline()) for _ in range(20)]
+        process.send_signal(signal.SIGKILL)
+        out, _ = process.communicate(timeout=DEADLINE)
+        seen += [int(line) for line in out.splitlines() if out.endswith("\n")]
+        recorded = reopen().read(0, 100_000)
+        assert [r.position for r in recorded] == list(range(1, len(recorded) + 1))
+        # the one that was under way may have been committed and not reported
+        assert seen[-1] <= len(recorded) <= seen[-1] + 1, f"round {round_}"
+
+
+def test_a_transaction_that_was_never_committed_is_not_there(path: Path, reopen: Callable[[], SqlLog]) -> None:
+    fill(reopen(), 3)
+
+    class Died(BaseException):
+        """Stands for the end of the process: nothing handles it."""
+
+    def clock() -> str:
+        raise Died
+
+    engine = database.connect(f"sqlite:///{path}")
+    log = SqlLog(engine, clock)
+    with pytest.raises(Died):
+        log.append([draft()], CAUSE)
+    assert log.head().position == reopen().head().position == 3
+    engine.dispose()
+
+
+def test_every_connection_waits_for_the_disk_and_keeps_the_triggers(path: Path) -> None:
+    engine = database.connect(f"sqlite:///{path}")
+    with engine.connect(), engine.connect(), engine.connect() as third:
+        pragmas = [
+            third.exec_driver_sql(f"PRAGMA {name}").scalar()
+            for name in ("journal_mode", "synchronous", "recursive_triggers")
+        ]
+        third.rollback()
+    engine.dispose()
+    assert pragmas == ["wal", 2, 1]
+
+
+# One order
+
+
+def test_a_reader_misses_nothing_of_eight_writers_that_dawdle_inside_their_transactions(
+    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
+) -> None:
+    log = reopen()
+    processes = [writers("append", f"stream/{n}", 25) for n in range(8)]
+    seen: list[tuple[int, str, int]] = []
+    deadline = time.monotonic() + DEADLINE
+    while len(seen) < 200 and time.monotonic() < deadline:
+        seen += [(r.position, r.stream, r.version) for r in log.read(seen[-1][0] if seen else 0)]
+    returned = sorted(int(line) for process in processes for line in lines(process))
+    assert [position for position, _, _ in seen] == list(range(1, 201)) == returned
+    for n in range(8):
+        assert [version for _, stream, version in seen if stream == f"stream/{n}"] == list(range(1, 26))
+    assert len({stream for _, stream, _ in seen[:100]}) > 1, "the writers did not write at the same moment"
+
+
+def test_of_two_processes_that_claim_the_same_work_one_wins(
+    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
+) -> None:
+    log = reopen()
+    results = {name: lines(process) for name, process in [(n, writers("claim", n, 40)) for n in ("one", "two")]}
+    for work in map(str, range(40)):
+        [winner] = [name for name, said in results.items() if f"won {work}" in said]
+        assert log.leases()[work][0].holder == winner
+        assert sum(f"lost {work}" in said for said in results.values()) == 1
+    assert log.head().position == 40
+
+
+def test_a_new_log_can_be_opened_by_many_processes_at_once(writers: Callable[..., subprocess.Popen[str]]) -> None:
+    for process in [writers("open", 3) for _ in range(4)]:
+        assert lines(process) == ["0"] * 3
+
+
+def test_a_log_can_be_opened_while_others_append(
+    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
+) -> None:
+    log = reopen()
+    writer = writers("append", "one", 10_000)
+    opener = writers("open", 20)
+    assert len(lines(opener)) == 20
+    assert log.head().position > 0
+    assert writer.poll() is None, "the writer ended too early to disturb anyone"
+
+
+def test_a_reader_does_not_wait_for_a_writer(path: Path, reopen: Callable[[], SqlLog]) -> None:
+    log = reopen()
+    fill(log, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        other.execute("UPDATE head SET position = 99")
+        assert len(log.read()) == log.head().position == 3
+        assert len(reopen_reading_only(path)) == 3
+        other.execute("ROLLBACK")
+
+
+def reopen_reading_only(path: Path) -> list[tuple[int]]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as foreign:
+        return foreign.execute("SELECT position FROM events").fetchall()
+
+
+# Append-only, whoever holds the file
+
+
+def like_the_second(**changed: object) -> str:
+    """A query for the second event's row with some columns changed."""
+    columns = [repr(changed[name]) if name in changed else name for name in (*chain.COLUMNS, "hash")]
+    return f"SELECT {', '.join(columns)} FROM events WHERE position = 2"  # noqa: S608
+
+
+@pytest.mark.parametrize("recursive", ["OFF", "ON"])
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE events SET actor = 'nobody'",
+        "UPDATE events SET position = 99 WHERE position = 3",
+        "UPDATE OR REPLACE events SET position = 1 WHERE position = 2",
+        "UPDATE OR IGNORE events SET actor = 'nobody'",
+        "DELETE FROM events",
+        "DELETE FROM events WHERE position = 3",
+        f"REPLACE INTO events {like_the_second(subject='forged')}",
+        f"INSERT OR REPLACE INTO events {like_the_second(subject='forged')}",
+        f"INSERT OR REPLACE INTO events {like_the_second(position=4, version=4)}",
+        f"INSERT OR REPLACE INTO events {like_the_second(position=4, id='new')}",
+        f"INSERT OR REPLACE INTO events {like_the_second(id='new', version=4)}",
+        f"INSERT OR IGNORE INTO events {like_the_second(subject='forged')}",
+        f"INSERT INTO events {like_the_second(subject='forged')} ON CONFLICT DO UPDATE SET subject = 'forged'",
+        f"INSERT INTO events {like_the_second(position=5, id='new', version=4)}",
+        f"INSERT INTO events {like_the_second(position=0, id='new', version=4)}",
+        f"INSERT INTO events {like_the_second(position=4, id='new', version=9)}",
+    ],
+)
+def test_no_statement_changes_an_event_on_any_connection(
+    path: Path, reopen: Callable[[], SqlLog], statement: str, recursive: str
+) -> None:
+    log = reopen()
+    fill(log, 3)
+    before = log.read()
+    with closing(sqlite3.connect(path)) as foreign:
+        foreign.execute(f"PRAGMA recursive_triggers = {recursive}")
+        with pytest.raises(sqlite3.IntegrityError, match="the log is append-only"):
+            foreign.execute(statement)
+        foreign.commit()
+    assert log.read() == before
+
+
+# Tampering, by one who drops the triggers first
+
+
+def tamper(path: Path, *statements: str) -> None:
+    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        for [trigger] in foreign.execute("SELECT name FROM sqlite_master WHERE type = 'trigger'").fetchall():
+            foreign.execute(f"DROP TRIGGER {trigger}")
+        for statement in statements:
+            foreign.execute(statement)
+
+
+@pytest.mark.parametrize("events", [20, TAIL, 3 * TAIL])
+@pytest.mark.parametrize(
+    ("statement", "found"),
+    [
+        ("UPDATE events SET actor = 'nobody' WHERE position = :last - 7", "event {last-7} was changed"),
+        ("UPDATE events SET data = data || ' ' WHERE position = :last", "event {last} was changed"),
+        ("UPDATE events SET hash = 'ff' WHERE position = :last - 3", "event {last-3} was changed"),
+        ("UPDATE events SET actor = 'nobody' WHERE position = :first", "event {first} was changed"),
+        ("DELETE FROM events WHERE position = :last - 5", "no event {last-5}"),
+        ("DELETE FROM events WHERE position = :first", "no event {first}"),
+        ("DELETE FROM events WHERE position = :last", "head is {last}, but its last event is {last-1}"),
+        ("DELETE FROM events WHERE position > 9", "head is {last}, but its last event is 9"),
+        ("DELETE FROM events", "head is {last}, but its last event is 0"),
+        ("UPDATE head SET position = position - 1", "head is {last-1}, but its last event is {last}"),
+        ("UPDATE head SET position = position + 1", "head is {last+1}, but its last event is {last}"),
+        ("UPDATE head SET hash = 'ff'", "event {last} is not the one that its head names"),
+        ("DELETE FROM head", "lost its head"),
+        ("DELETE FROM meta", "events and no schema version"),
+    ],
+)
+def test_a_log_whose_tail_was_tampered_with_is_not_opened(
+    path: Path, reopen: Callable[[], SqlLog], events: int, statement: str, found: str
+) -> None:
+    fill(reopen(), events)
+    first = max(1, events - TAIL + 1)
+    tamper(path, statement.replace(":last", str(events)).replace(":first", str(first)))
+    for n in (-7, -5, -3, -1, 1):
+        found = found.replace(f"{{last{n:+d}}}", str(events + n))
+    with pytest.raises(BrokenLog, match=found.replace("{last}", str(events)).replace("{first}", str(first))):
+        reopen()
+
+
+def test_a_log_that_was_cut_off_with_its_head_shows_only_against_a_head_noted_elsewhere(
+    path: Path, reopen: Callable[[], SqlLog]
+) -> None:
+    log = reopen()
+    fill(log, 20)
+    noted, earlier = log.head(), log.read()[9]
+    tamper(
+        path,
+        "DELETE FROM events WHERE position > 10",
+        f"UPDATE head SET position = 10, hash = '{earlier.hash}'",  # noqa: S608
+    )
+    log = reopen()
+    fill(log, 10)
+    assert log.head().position == noted.position
+    assert log.head().hash != noted.hash
+
+
+def test_dropped_and_forged_triggers_are_put_right_by_the_next_start(path: Path, reopen: Callable[[], SqlLog]) -> None:
+    fill(reopen(), 3)
+    tamper(path, "CREATE TRIGGER events_no_delete BEFORE DELETE ON events BEGIN SELECT 1; END")
+    reopen()
+    with closing(sqlite3.connect(path)) as foreign, pytest.raises(sqlite3.IntegrityError, match="append-only"):
+        foreign.execute("DELETE FROM events")
+
+
+# Refusals
+
+
+def refused(url: str) -> str:
+    """Why a log at a URL is not opened."""
+    with pytest.raises((BrokenLog, Unavailable)) as error:
+        open_log(url)
+    return str(error.value)
+
+
+@pytest.mark.parametrize("url", ["sqlite://", "sqlite:///:memory:", "sqlite:///file::memory:?uri=true"])
+def test_a_log_that_would_be_in_memory_is_refused(url: str) -> None:
+    assert refused(url) == "SQLite runs with journal_mode=memory synchronous=2; the log needs wal and 2 (FULL)"
+
+
+def test_a_file_system_without_wal_is_refused(path: Path) -> None:
+    said = refused(f"sqlite:///file:{path}?vfs=unix-dotfile&uri=true")  # a locking style without shared memory
+    assert said == "SQLite runs with journal_mode=delete synchronous=2; the log needs wal and 2 (FULL)"
+
+
+@pytest.mark.parametrize("level", ["OFF", "NORMAL"])
+def test_commits_that_do_not_wait_for_the_disk_are_refused(
+    path: Path, level: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PRAGMAS", (*database.PRAGMAS, f"PRAGMA synchronous={level}"))
+    assert "the log needs wal and 2 (FULL)" in refused(f"sqlite:///{path}")
+
+
+def test_a_file_that_cannot_be_written_is_refused(path: Path, reopen: Callable[[], SqlLog]) -> None:
+    fill(reopen(), 1)
+    said = refused(f"sqlite:///file:{path}?mode=ro&uri=true")
+    assert said == "the log's database cannot be used: attempt to write a readonly database"
+
+
+def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
+    assert refused(f"sqlite:///{tmp_path}/none/log.sqlite") == "the log's database: unable to open database file"
+
+
+def test_a_file_that_is_no_database_is_refused_and_left_as_it_is(path: Path) -> None:
+    path.write_bytes(b"not a database\n" * 100)
+    assert refused(f"sqlite:///{path}") == "the log's database cannot be used: file is not a database"
+    assert path.read_bytes() == b"not a database\n" * 100
+
+
+def test_a_damaged_page_is_refused(path: Path, reopen: Callable[[], SqlLog]) -> None:
+    fill(reopen(), 50)
+    with closing(sqlite3.connect(path)) as foreign:
+        foreign.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        [[page, size]] = foreign.execute(
+            "SELECT rootpage, (SELECT page_size FROM pragma_page_size) FROM sqlite_master WHERE name = 'events'"
+        ).fetchall()
+    content = bytearray(path.read_bytes())
+    content[(page - 1) * size : page * size] = b"\xff" * size
+    path.write_bytes(content)
+    assert refused(f"sqlite:///{path}") == "the log's database cannot be used: database disk image is malformed"
+
+
+def test_a_newer_schema_is_refused_and_left_as_it_is(path: Path, reopen: Callable[[], SqlLog]) -> None:
+    fill(reopen(), 1)
+    tamper(path, "UPDATE meta SET schema_version = 2", "DROP TABLE leases")
+    assert refused(f"sqlite:///{path}") == "the log has schema 2, newer than this Pushlog's 1; upgrade Pushlog"
+    with closing(sqlite3.connect(path)) as foreign:
+        assert not foreign.execute("SELECT * FROM sqlite_master WHERE name = 'leases' OR type = 'trigger'").fetchall()
+
+
+@pytest.mark.parametrize("url", ["mysql://u:secret@host/db", "log.sqlite", ""])
+def test_another_kind_of_database_is_refused_without_its_password(url: str) -> None:
+    said = refused(url)
+    assert "allowed is sqlite:///FILE" in said
+    assert "secret" not in said
+
+
+# Faults while running
+
+
+def test_a_database_that_stays_locked_is_unavailable_and_recovers(
+    path: Path, reopen: Callable[[], SqlLog], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "PRAGMAS", (*database.PRAGMAS, "PRAGMA busy_timeout=50"))
+    log = reopen()
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(Unavailable, match="database is locked"):
+            fill(log, 1)
+    fill(log, 1)
+    assert log.head().position == 1
+
+
+def test_a_full_disk_is_unavailable_records_nothing_and_recovers(path: Path) -> None:
+    log, engine = open_log(f"sqlite:///{path}")
+    fill(log, 3)
+    with closing(engine.raw_connection()) as connection:  # the pool's only one, until another is asked for
+        pages = connection.cursor().execute("PRAGMA page_count").fetchone()[0]
+        connection.cursor().execute(f"PRAGMA max_page_count = {pages}")
+    with pytest.raises(Unavailable, match="database or disk is full"):
+        fill(log, 200)
+    assert log.head().position == len(log.read()) == 3
+    with closing(engine.raw_connection()) as connection:
+        connection.cursor().execute("PRAGMA max_page_count = 1000000")
+    fill(log, 200)
+    assert log.head().position == 203
+    engine.dispose()
