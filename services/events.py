@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Generic, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.errors import BrokenLog
 from services.names import (
@@ -22,6 +22,7 @@ from services.names import (
     ProcessField,
     RefField,
     UuidField,
+    shown,
 )
 
 
@@ -78,17 +79,22 @@ class Recorded(Generic[E]):
 def decode(type: str, schema: int, data: dict[str, Any]) -> Event:
     """The event of a stored row, upcast to today's shape.
 
-    Raises BrokenLog for a type or schema version that this Pushlog does not know: it is never skipped.
+    Raises BrokenLog for a type or schema version that this Pushlog does not know, and for data that are not of the
+    type's shape: nothing is ever skipped.
     """
     model = CATALOGUE.get(type)
     if model is None:
         raise BrokenLog(f"the log holds {type!r}, which this Pushlog does not know; run the version that wrote it")
-    if schema > model.SCHEMA:
-        raise BrokenLog(f"the log holds {type} in schema {schema}, newer than {model.SCHEMA}; upgrade Pushlog")
-    while schema < model.SCHEMA:
-        data = UPCASTERS[type, schema](data)
-        schema += 1
-    return model.model_validate(data)
+    if not 1 <= schema <= model.SCHEMA:
+        raise BrokenLog(f"the log holds {type} in schema {schema}, not in 1 to {model.SCHEMA}; upgrade Pushlog")
+    for version in range(schema, model.SCHEMA):
+        data = UPCASTERS[type, version](data)
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        raise BrokenLog(f"the log holds {type} with a bad {shown(where)}: {first['msg']}") from None
 
 
 def app_stream(app: str) -> str:

@@ -8,7 +8,7 @@ allowed>`. The `…Field` types put the same rules on the fields of events, whic
 import re
 from typing import Annotated
 
-from pydantic import StringConstraints
+from pydantic import AfterValidator, StringConstraints
 
 from services.errors import BadInput
 
@@ -22,17 +22,6 @@ REF_PATTERN = r"^refs/(heads|tags)/[^\x00-\x20\x7f~^:?*\[\\]{1,255}$"
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"
 FINGERPRINT_PATTERN = r"^SHA256:[A-Za-z0-9+/]{43}$"
 UUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
-
-AppNameField = Annotated[str, StringConstraints(pattern=APP_PATTERN)]
-ProcessField = Annotated[str, StringConstraints(pattern=PROCESS_PATTERN)]
-ConfigKeyField = Annotated[str, StringConstraints(pattern=CONFIG_KEY_PATTERN)]
-HostField = Annotated[str, StringConstraints(pattern=HOST_PATTERN, max_length=253)]
-CommitField = Annotated[str, StringConstraints(pattern=COMMIT_PATTERN)]
-DigestField = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
-RefField = Annotated[str, StringConstraints(pattern=REF_PATTERN)]
-KeyNameField = Annotated[str, StringConstraints(pattern=KEY_NAME_PATTERN)]
-FingerprintField = Annotated[str, StringConstraints(pattern=FINGERPRINT_PATTERN)]
-UuidField = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
 
 RESERVED_KEYS = frozenset({"PORT", "DYNO"})
 MAX_SCALE = 100
@@ -121,3 +110,16 @@ def ref_name(value: str) -> str:
     if bad:
         raise BadInput(f"ref: {shown(value)} is not a branch or tag name; allowed are refs/heads/… and refs/tags/…")
     return value
+
+
+AppNameField = Annotated[str, AfterValidator(app_name)]
+ProcessField = Annotated[str, AfterValidator(process_type)]
+HostField = Annotated[str, AfterValidator(host)]
+RefField = Annotated[str, AfterValidator(ref_name)]
+KeyNameField = Annotated[str, AfterValidator(key_name)]
+# by the pattern alone: a key that the platform takes for itself one day stays readable in old events
+ConfigKeyField = Annotated[str, StringConstraints(pattern=CONFIG_KEY_PATTERN)]
+CommitField = Annotated[str, StringConstraints(pattern=COMMIT_PATTERN)]
+DigestField = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
+FingerprintField = Annotated[str, StringConstraints(pattern=FINGERPRINT_PATTERN)]
+UuidField = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
