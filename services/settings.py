@@ -4,7 +4,9 @@ Values come from `PUSHLOG_*` environment variables, else from a TOML file (`PUSH
 `pushlog.toml` in the home). An unknown or bad one is an error, so that a typing mistake never passes for a default.
 """
 
+import ipaddress
 import os
+import re
 import tomllib
 from collections.abc import Mapping
 from pathlib import Path
@@ -27,29 +29,66 @@ def default_home() -> Path:
     return Path("/var/lib/pushlog") if os.geteuid() == 0 else Path.home() / ".local/share/pushlog"
 
 
+def _home(value: Path) -> Path:
+    # a "?" would begin the query of the log's URL: two homes would share one log
+    if not value.is_absolute() or not str(value).isprintable() or "?" in str(value):
+        raise BadInput(f"home: {names.shown(str(value))} cannot be a home; allowed are absolute paths without '?'")
+    return value
+
+
+def _domain(value: str) -> str:
+    if value.startswith("*."):
+        raise BadInput(f"domain: {names.shown(value)} is a wildcard; allowed are host names")
+    return names.host(value)
+
+
+def _subnet(value: str) -> str:
+    try:
+        ipaddress.IPv4Network(value)
+    except ValueError as error:
+        raise BadInput(f"subnet: {error}; allowed are networks such as 10.77.0.0/20") from None
+    return value
+
+
+def _broker_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("inprocess://", "amqp://", "amqps://")):
+        raise BadInput("broker_url: not the URL of a bus; allowed are inprocess://localhost, amqp://… and amqps://…")
+    return value
+
+
+def _master_key(value: SecretStr) -> SecretStr:
+    if not re.fullmatch(r"[0-9a-fA-F]{64}", value.get_secret_value()):
+        raise BadInput("master_key: not a master key; allowed are 64 hexadecimal digits")
+    return value
+
+
 class Settings(BaseModel):
     """One instance's settings. Build it with `load`; the field names are the variables' without the prefix."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, allow_inf_nan=False)
 
-    home: Path = Field(default_factory=default_home, description="Where the instance keeps everything it owns.")
+    home: Annotated[Path, AfterValidator(_home)] = Field(
+        default_factory=default_home, description="Where the instance keeps everything it owns."
+    )
     instance: InstanceName = Field("pushlog", description="The instance's name; labels all that it makes in Docker.")
-    domain: Annotated[str, AfterValidator(names.host)] = Field(
+    domain: Annotated[str, AfterValidator(_domain)] = Field(
         "localhost", description="Apps are served at <app>.<domain>."
     )
     ssh_port: Port = Field(2222, description="The port of the SSH door.")
     ssh_bind: str = Field("", description="The address of the SSH door; empty: every address.")
     http_port: Port = Field(8080, description="The port of the router.")
     http_bind: str = Field("", description="The address of the router; empty: every address.")
-    broker_url: SecretStr = Field(
+    broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
         SecretStr("inprocess://localhost"),
         description="The bus: inprocess://localhost or amqp://user:password@host/vhost.",
     )
     log_url: SecretStr | None = Field(None, description="The log's database; by default SQLite in the home.")
-    master_key: SecretStr | None = Field(
+    master_key: Annotated[SecretStr, AfterValidator(_master_key)] | None = Field(
         None, description="The key that seals all secrets, 64 hexadecimal digits; by default a file in the home."
     )
-    subnet: str | None = Field(None, description="The apps' network, such as 10.77.0.0/20; by default a free one.")
+    subnet: Annotated[str, AfterValidator(_subnet)] | None = Field(
+        None, description="The apps' network, such as 10.77.0.0/20; by default a free one."
+    )
     stack_image: str = Field("pushlog/stack:bookworm", description="The image that apps are built from.")
     nginx: str = Field("nginx", description="The nginx program.")
     build_trust_host_ca: bool = Field(True, description="Builds trust the CA bundle that the host trusts.")
@@ -119,24 +158,27 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     named = environ.get(PREFIX + "CONFIG")
     values = {**_from_file(Path(named) if named else home / "pushlog.toml", required=named is not None), **given}
     try:
-        settings = Settings.model_validate(values)
+        return Settings.model_validate(values)
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        raise BadInput(f"{PREFIX}{str(first['loc'][0]).upper()}: {first['msg']}") from None
-    if not settings.home.is_absolute():
-        raise BadInput(
-            f"{PREFIX}HOME: {names.shown(str(settings.home))} is not an absolute path; allowed are absolute paths"
-        )
-    return settings
+        own = first.get("ctx", {}).get("error")
+        reason = str(own).partition(": ")[2] if isinstance(own, BadInput) else first["msg"]
+        raise BadInput(f"{PREFIX}{str(first['loc'][0]).upper()}: {reason}") from None
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
     """The file's settings by field name; none when an unnamed file is not there."""
     try:
-        return tomllib.loads(path.read_text())
+        values = tomllib.loads(path.read_text())
     except FileNotFoundError:
         if required:
             raise BadInput(f"{PREFIX}CONFIG: {names.shown(str(path))} is not there; allowed is a TOML file") from None
         return {}
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{path}: {error}; allowed is TOML") from None
+    except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise BadInput(f"{PREFIX}CONFIG: {names.shown(str(path))}: {error}; allowed is a TOML file") from None
+    if unknown := sorted(set(values) - set(Settings.model_fields)):
+        raise BadInput(
+            f"{names.shown(unknown[0])}: there is no such setting in {path}; allowed are "
+            f"{', '.join(sorted(Settings.model_fields))}"
+        )
+    return values
