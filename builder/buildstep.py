@@ -64,7 +64,9 @@ def remove_app(client: docker.DockerClient, settings: Settings, app: str | None)
     filters = {"label": [f"pushlog.instance={settings.instance}", f"pushlog.app={app}" if app else "pushlog.app"]}
     with translated():
         images = client.api.images(filters=filters, all=True)
-        images.sort(key=lambda found: found["Labels"]["pushlog.image"])  # "app" before the "dependencies" it rests on
+        images.sort(
+            key=lambda found: found["Labels"].get("pushlog.image", "")
+        )  # "app" before the "dependencies" it rests on
         volumes = client.api.volumes(filters=filters)["Volumes"] or []
         gone = [containers.remove_image(client, found["Id"]) for found in images]
         gone += [containers.remove_volume(client, found["Name"]) for found in volumes]

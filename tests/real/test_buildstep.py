@@ -51,7 +51,8 @@ def workshop(tmp_path):
 def test_a_python_app_without_dependencies_becomes_an_image_and_no_container_is_started(workshop):
     with workshop.actions() as actions:
         result = workshop.build(example("hello-python"))
-    assert actions == {"create", "extract-to-dir", "commit", "destroy"}
+    assert actions >= {"create", "commit", "destroy"}
+    assert "start" not in actions
     assert (result.buildpack, result.processes) == ("python", {"web": "python app.py"})
     seen = workshop.run(result.image, "/bin/bash", "-c", 'id -un; pwd; echo $HOME; stat -c "%U %a" app.py; python -V')
     assert seen.split("\n")[:4] == ["app", "/app", "/app", "app 644"]
@@ -77,6 +78,7 @@ def test_dependencies_are_installed_once_and_used_again_until_they_change(worksh
     assert "Using cached" not in workshop.said
     with workshop.actions() as actions:
         second = workshop.build({**tree, "app.py": "changed = True\n"})
+    assert "commit" in actions
     assert "start" not in actions
     assert "       Using cached dependencies\n" in workshop.said
     assert workshop.run(second.image, "cat", "app.py") == "changed = True\n"
