@@ -108,6 +108,7 @@ class Local(Sessions):
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self._listener: socket.socket | None = None
+        self._acceptor: Any = None
 
     def start(self) -> None:
         """Listen on the home's socket. Raises BadInput when its path is too long for one."""
@@ -121,7 +122,7 @@ class Local(Sessions):
         self._listener.bind(str(path))
         path.chmod(0o600)
         self._listener.listen(64)
-        self.container.spawn_managed_thread(partial(self._accept, self._listener))
+        self._acceptor = self.container.spawn_managed_thread(partial(self._accept, self._listener), "local door")
 
     def stop(self) -> None:
         """Close the socket and let running sessions end for a moment."""
@@ -131,17 +132,15 @@ class Local(Sessions):
     def kill(self) -> None:
         """Close the socket."""
         if self._listener:
+            self._acceptor.kill()
             socket_path(self.ports.settings.home).unlink(missing_ok=True)
             self._listener.close()
             self._listener = None
 
     def _accept(self, listener: socket.socket) -> None:
-        while self._listener:
-            try:
-                connection, _ = listener.accept()
-            except OSError:
-                return  # closed by stop()
-            self.container.spawn_managed_thread(partial(self._serve, connection))
+        while True:
+            connection, _ = listener.accept()
+            self.container.spawn_managed_thread(partial(self._serve, connection), "local client")
 
     def _serve(self, connection: socket.socket) -> None:
         channel = LocalWire(connection)

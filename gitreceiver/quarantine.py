@@ -54,9 +54,10 @@ class Quarantine:
         if header[8:] == bytes(4):  # nothing new: a branch or tag on a commit that is here
             read_all(PACK_TRAILER)
         elif self._with_git:
-            indexing.index_with_git(_after(header, read), self.path, self.repository.path, limit)
+            indexing.index_with_git(Replay(header, read).read, self.path, self.repository.path, limit)
         else:
-            indexing.index_with_dulwich(_after(header, read_all), _after(header, read), self.store, limit)
+            replay = Replay(header, read)
+            indexing.index_with_dulwich(replay.read_all, replay.read, self.store, limit)
 
     def check_connected(self, new: Sequence[str], refs: Mapping[str, str]) -> None:
         """Raise BadPack unless the whole history of the commits `new` is there. `refs` are the ones known to be."""
@@ -112,18 +113,27 @@ def clean_quarantines(home: Path) -> int:
     return removed
 
 
-def _after(header: bytes, read: Read) -> Read:
-    """`read`, with `header` put back in front."""
-    rest = header
+class Replay:
+    """A reader with what was read already put back in front."""
 
-    def first_the_header(size: int) -> bytes:
-        nonlocal rest
-        if not rest:
-            return read(size)
-        data, rest = rest[:size], rest[size:]
+    def __init__(self, start: bytes, read: Read) -> None:
+        self._start = start
+        self._read = read
+
+    def read(self, size: int) -> bytes:
+        """1 to `size` bytes; none at the end."""
+        if not self._start:
+            return self._read(size)
+        data, self._start = self._start[:size], self._start[size:]
         return data
 
-    return first_the_header
+    def read_all(self, size: int) -> bytes:
+        """`size` bytes; fewer at the end."""
+        chunks = []
+        while size and (chunk := self.read(size)):
+            chunks.append(chunk)
+            size -= len(chunk)
+        return b"".join(chunks)
 
 
 def _move(source: Path, target: Path) -> None:

@@ -154,7 +154,9 @@ class Receiver(ReceivePackHandler):
 
     def _apply_pack(self, refs: list[tuple[ObjectID, ObjectID, Ref]]) -> Iterator[tuple[bytes, bytes]]:
         """Take the pack and decide; yields the report: ("unpack", result), then (ref, "ok" or the reason)."""
-        commands = [RefCommand(name.decode("utf-8", "replace"), commit(old), commit(new)) for old, new, name in refs]
+        commands = [
+            RefCommand(name.decode("utf-8", "backslashreplace"), commit(old), commit(new)) for old, new, name in refs
+        ]  # a backslash makes a name invalid
         verdict: Mapping[str, str | None]
         with SideBand(self._conversation, self.has_capability(CAPABILITY_SIDE_BAND_64K)) as band:
             try:

@@ -39,11 +39,11 @@ def matches(pattern: str, value: str) -> bool:
 
 
 def app_name(value: str) -> str:
-    """An app's name: 1 to 63 of a-z, 0-9, `.`, `-`, not at the ends, without `..`."""
-    if not matches(APP_PATTERN, value) or ".." in value:
+    """An app's name: 1 to 63 of a-z, 0-9, `.`, `-`, not at the ends, without `..` and without git's ending `.git`."""
+    if not matches(APP_PATTERN, value) or ".." in value or value.endswith(".git"):
         raise BadInput(
             f"app: {shown(value)} is not an app name; allowed are 1 to 63 of a-z, 0-9, '.' and '-', "
-            "beginning and ending with a letter or digit, without '..'"
+            "beginning and ending with a letter or digit, without '..' and not ending in '.git'"
         )
     return value
 
