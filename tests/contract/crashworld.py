@@ -1,0 +1,343 @@
+"""A world that outlives crashes (the log, Docker, nginx) and processes that handle events in it until they crash.
+
+The fakes keep state as the real parts do: a container is there until it is removed, whatever became of who made it,
+and one that runs a web process accepts TCP at its address.
+"""
+
+import os
+import socket
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import sqlalchemy as sa
+
+import builder.on_app_destroyed
+import builder.ports
+import configsvc.answers
+import configsvc.ports
+import deployer.mend
+import deployer.ports
+import gitreceiver.ports
+import router.on_app_destroyed
+import router.ports
+from builder.on_push_received import on_push_received
+from configsvc.on_build_succeeded import on_build_succeeded
+from deployer.answers import endpoints
+from deployer.containers import Found, Look
+from deployer.logs import Archive
+from deployer.on_release_created import on_release_created
+from deployer.on_route_published import on_route_published as retire
+from deployer.on_route_rejected import on_route_rejected
+from deployer.spec import ContainerSpec, labelled, network_name
+from gitreceiver.on_route_published import on_route_published as move_ref
+from router.nginx import RouteRefused
+from router.on_deploy_succeeded import on_deploy_succeeded
+from services.chain import Cause, Draft, uuid7
+from services.eventlog import EventLog
+from services.events import (
+    BuildFailed,
+    BuildSucceeded,
+    DeployFailed,
+    DeploySucceeded,
+    Event,
+    PushReceived,
+    Recorded,
+    RefMoved,
+    ReleaseCreated,
+    ReleaseRetired,
+    RoutePublished,
+    RouteRejected,
+    app_stream,
+)
+from services.keyring import Keyring
+from services.platform import assemble
+from services.settings import Settings
+from services.todo import Pending
+from tests.unit.trees import write_tar
+
+APP = "aaaaaaaa-0000-4000-8000-000000000001"
+SUBNET = "127.77.0.0/24"
+CAUSE = {"source": "gitreceiver", "actor": "tester SHA256:x"}
+
+
+class Crash(BaseException):
+    """The process is gone: nothing after it happens, `finally` blocks neither."""
+
+
+class Fuse:
+    """Blows at the `at`th call of anything that is `through` it, before that does anything; 0: never."""
+
+    def __init__(self, at: int) -> None:
+        self.at, self.calls = at, 0
+
+    @property
+    def blown(self) -> bool:
+        """Whether the process is gone."""
+        return 0 < self.at <= self.calls
+
+    def through(self, target: Any) -> Any:
+        """`target`, each of whose methods may be where the process ends."""
+        return Fused(target, self)
+
+    def burn(self) -> None:
+        """Count a call. Raises Crash at the chosen one, and ever after."""
+        self.calls += 1
+        if self.blown:
+            raise Crash
+
+
+class Fused:
+    """See Fuse.through."""
+
+    def __init__(self, target: Any, fuse: Fuse) -> None:
+        self._target, self._fuse = target, fuse
+
+    def __getattr__(self, name: str) -> Any:
+        method = getattr(self._target, name)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._fuse.burn()
+            return method(*args, **kwargs)
+
+        return call
+
+
+class Api:
+    """Docker as the builder sees it: it makes images of containers that never start."""
+
+    def __init__(self) -> None:
+        self.made: dict[str, dict[str, str]] = {}
+
+    def create_host_config(self, **config: Any) -> dict[str, Any]:
+        return config
+
+    def create_container(self, base: str, *, labels: dict[str, str], **config: Any) -> dict[str, str]:
+        self.made[identifier := sha()] = labels
+        return {"Id": identifier}
+
+    def put_archive(self, container: str, folder: str, tar: Any) -> None:
+        assert container in self.made
+        assert b"".join(tar)
+
+    def commit(self, container: str, *args: Any, **config: Any) -> dict[str, str]:
+        assert container in self.made
+        return {"Id": sha()}
+
+    def remove_container(self, container: str, **how: Any) -> None:
+        del self.made[container]
+
+    def containers(self, **filters: Any) -> list[dict[str, Any]]:
+        return [{"Id": identifier, "Labels": labels} for identifier, labels in self.made.items()]
+
+    def images(self, **filters: Any) -> list[dict[str, Any]]:
+        return []
+
+    def networks(self, **filters: Any) -> list[dict[str, Any]]:
+        return [{"Name": network_name(settings(Path("/"))), "IPAM": {"Config": [{"Subnet": SUBNET}]}}]
+
+
+class Engine:
+    """A Docker client: the stack's image, and the API."""
+
+    def __init__(self) -> None:
+        self.api = Api()
+        self.images = SimpleNamespace(get=lambda name: SimpleNamespace(id=sha(), labels={"pushlog.python": "3.11"}))
+
+
+@dataclass
+class Box:
+    """A container of an app."""
+
+    spec: ContainerSpec
+    name: str
+    listener: socket.socket | None = None
+    serves: bool = False
+
+
+class Boxes:
+    """deployer.containers.Containers without Docker. A command `exit` ends at once; every other one serves."""
+
+    def __init__(self) -> None:
+        self.boxes: dict[str, Box] = {}
+
+    def create(self, wanted: ContainerSpec) -> str:
+        for identifier in [i for i, box in self.boxes.items() if box.name == wanted.name]:
+            self.remove(identifier)
+        assert all(box.spec.address != wanted.address for box in self.boxes.values()), "address already in use"
+        self.boxes[identifier := sha()] = Box(wanted, wanted.name)
+        return identifier
+
+    def start(self, container: str) -> None:
+        box = self.boxes[container]
+        if box.spec.command[-1] != "exit" and box.listener is None:
+            box.listener = socket.create_server((box.spec.address, int(box.spec.environment["PORT"])))
+
+    def look(self, container: str) -> Look | None:
+        box = self.boxes.get(container)
+        return box and Look(running=box.listener is not None, exit_code=1, error="", gave_up=False)
+
+    def serve(self, container: str, name: str) -> None:
+        assert all(box.name != name for i, box in self.boxes.items() if i != container), "the name is in use"
+        self.boxes[container].serves, self.boxes[container].name = True, name
+
+    def rename(self, container: str, name: str) -> None:
+        self.boxes[container].name = name
+
+    def stop(self, container: str) -> None:
+        if (box := self.boxes.get(container)) and box.listener:
+            box.listener.close()
+            box.listener = None
+
+    def remove(self, container: str) -> None:
+        self.stop(container)
+        self.boxes.pop(container, None)
+
+    def list(self, app: str | None = None) -> list[Found]:
+        return [
+            Found(
+                identifier,
+                box.name,
+                "running" if box.listener else "exited",
+                labelled(box.spec.labels) or ("", 0, "", 0),
+                APP,
+                box.spec.labels,
+                box.spec.address,
+            )
+            for identifier, box in self.boxes.items()
+        ]
+
+    def logs(self, container: str, lines: int | None, since: float | None) -> bytes:
+        return b"2026-01-01T00:00:00.0Z hello\n"
+
+
+@dataclass
+class Proxy:
+    """nginx as the router sees it. `refuses` are the releases that it does not take."""
+
+    routes: dict[str, Any] = field(default_factory=dict)
+    refuses: set[int] = field(default_factory=set)
+
+    def publish(self, routes: Any, app: str) -> None:
+        wanted = {route.app: route for route in routes}
+        if wanted[app].release in self.refuses:
+            raise RouteRefused("nginx refused the configuration")
+        self.routes = wanted
+
+    def ensure(self, routes: Any) -> None:
+        self.routes = {route.app: route for route in routes}
+
+
+class World:
+    """What a crash leaves as it is. `keys` is the database of the keyring."""
+
+    def __init__(self, home: Path, log: EventLog, keys: sa.Engine) -> None:
+        self.settings, self.log, self.keys = settings(home), log, keys
+        self.docker, self.containers, self.nginx = Engine(), Boxes(), Proxy()
+
+    def close(self) -> None:
+        """Let go of sockets."""
+        for identifier in list(self.containers.boxes):
+            self.containers.remove(identifier)
+
+    def recorded(self) -> list[Recorded[Event]]:
+        """The log."""
+        return self.log.read(0, 10_000)
+
+
+def settings(home: Path) -> Settings:
+    """Quick settings."""
+    return Settings(home=home, instance="crash", drain=0, check_timeout=0.5, check_uptime=0.01)
+
+
+def sha() -> str:
+    """A fresh digest."""
+    return f"sha256:{os.urandom(32).hex()}"
+
+
+class Process:
+    """Every service's handlers in one process that begins now and ends when its fuse blows."""
+
+    def __init__(self, world: World, fuse: Fuse) -> None:
+        world.log.drop_leases()
+        docker = world.docker
+        client: Any = SimpleNamespace(images=docker.images, api=fuse.through(docker.api))
+        keyring = Keyring(world.keys, bytes(32))
+        platform = assemble(world.settings, fuse.through(world.log), keyring, holder=uuid7())
+        self.platform = replace(platform, blobs=fuse.through(platform.blobs))
+        self.configsvc = configsvc.ports.build(self.platform)
+        self.gitreceiver = gitreceiver.ports.build(self.platform)
+        self.builder = replace(builder.ports.build(self.platform), client=client)
+        self.deployer = replace(
+            deployer.ports.build(self.platform),
+            client=client,
+            containers=fuse.through(world.containers),
+            archive=fuse.through(Archive(world.settings.home / "logs")),
+        )
+        self.router = replace(router.ports.build(self.platform), nginx=fuse.through(world.nginx))
+        self.hops = list(self._hops())
+
+    def _hops(self) -> Iterator[tuple[Pending, Callable[[Any], None]]]:
+        """The hops as each service.py declares them."""
+
+        def call(service: str, method: str, **arguments: Any) -> Any:
+            return endpoints(self.deployer, **arguments)
+
+        yield Pending(PushReceived, (BuildSucceeded, BuildFailed)), lambda e: on_push_received(e, self.builder)
+        yield Pending(BuildSucceeded, (ReleaseCreated,)), lambda e: on_build_succeeded(e, self.configsvc)
+        yield (
+            Pending(ReleaseCreated, (DeploySucceeded, DeployFailed), settled=(RoutePublished, DeployFailed)),
+            lambda e: on_release_created(e, self.deployer),
+        )
+        yield (
+            Pending(DeploySucceeded, (RoutePublished, RouteRejected)),
+            lambda e: on_deploy_succeeded(e, self.router, call),
+        )
+        yield Pending(RoutePublished, (RefMoved,)), lambda e: move_ref(e, self.gitreceiver)
+        yield (
+            Pending(RoutePublished, (ReleaseRetired,), when=lambda route: route.replaces is not None),
+            lambda e: retire(e, self.deployer),
+        )
+        yield Pending(RouteRejected, (DeployFailed,)), lambda e: on_route_rejected(e, self.deployer)
+
+    def run(self) -> None:
+        """Mend the world as a start does, then handle events until nothing is pending. Raises Crash."""
+        for pending, _ in self.hops:
+            self.platform.projections.add(pending)
+        self.mend()
+        for _ in range(100):
+            self.platform.projections.catch_up()
+            waiting = [(event, handle) for pending, handle in self.hops for event in pending.heads()]
+            if not waiting:
+                return
+            event, handle = waiting[0]
+            handle(event)
+        raise AssertionError(f"{waiting} is never done")
+
+    def mend(self) -> None:
+        """What each service does when it has started."""
+        builder.on_app_destroyed.mend(self.builder)
+        deployer.mend.everything(self.deployer, deployer.mend.Pauses({}))
+        router.on_app_destroyed.mend(self.router)
+
+    def create(self) -> None:
+        """Create the app."""
+        configsvc.answers.create_app(self.configsvc, "hello", dict(CAUSE), APP)
+
+    def push(self, number: int, procfile: str) -> None:
+        """Record a push of the commit `number`, as the door does."""
+        self.platform.projections.catch_up()
+        app, id_ = self.gitreceiver.state.apps[APP], uuid7()
+        tar = write_tar(self.platform.settings.home / "tree.tar", {"Procfile": procfile, ".null": ""})
+        source = self.platform.blobs.put_bytes(tar.read_bytes())
+        old = app.refs.get("refs/heads/main")
+        received = PushReceived(app=APP, ref="refs/heads/main", old=old, new=commit(number), source=source)
+        draft = Draft(app_stream(APP), "hello", received, id_)
+        self.platform.log.append([draft], Cause(**CAUSE, correlationid=id_), expect={draft.stream: app.version})
+
+
+def commit(number: int) -> str:
+    """The id of a made-up commit."""
+    return f"{number:040x}"
