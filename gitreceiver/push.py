@@ -129,6 +129,7 @@ class Pusher:
             try:
                 commit(self.ports.log, self.ports.projections, decide, replace(self.cause, correlationid=id_))
             except Refused as error:
+                quarantine.repository.release(id_)
                 return str(error)
             return self._show(id_, events, progress)
 

@@ -1,0 +1,48 @@
+"""What travels beside the log."""
+
+import pytest
+
+from services.blobs import Blobs, Outputs
+
+
+def test_a_blob_is_read_by_the_digest_it_was_stored_under(tmp_path):
+    blobs = Blobs(tmp_path)
+    digest = blobs.put_bytes(b"tree")
+    assert (blobs.read(digest), blobs.put_bytes(b"tree")) == (b"tree", digest)
+
+
+def test_a_blob_that_could_not_be_written_leaves_nothing(tmp_path):
+    def fail(file):
+        file.write(b"half")
+        raise OSError("no space")
+
+    with pytest.raises(OSError, match="no space"):
+        Blobs(tmp_path).put(fail)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_blob_that_is_not_there_is_an_error(tmp_path):
+    with pytest.raises(KeyError):
+        Blobs(tmp_path).read("sha256:" + "0" * 64)
+
+
+def test_live_output_is_read_from_where_a_follower_left_off(tmp_path):
+    outputs = Outputs(tmp_path, 100)
+    outputs.open("story").line("one")
+    first = outputs.read("story", 0)
+    outputs.open("story").line("two")
+    assert (first, outputs.read("story", len(first))) == (b"one\n", b"two\n")
+
+
+def test_what_is_kept_of_live_output_has_a_limit(tmp_path):
+    output = Outputs(tmp_path, 5).open("story")
+    output.write(b"1234567890")
+    assert (bytes(output.kept), Outputs(tmp_path, 5).read("story", 0)) == (b"12345", b"1234567890")
+
+
+def test_a_story_that_nobody_follows_has_no_output(tmp_path):
+    outputs = Outputs(tmp_path, 100)
+    outputs.open("over").line("x")
+    outputs.open("going on").line("y")
+    outputs.keep_only({"going on"})
+    assert (outputs.read("over", 0), outputs.read("going on", 0)) == (b"", b"y\n")

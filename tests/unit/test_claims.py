@@ -1,0 +1,103 @@
+"""Claiming work."""
+
+import pytest
+
+from services.claims import Claims
+from services.decide import conclude
+from services.errors import LeaseLost
+from services.events import BuildFailed, BuildStarted
+from tests.unit.story import APP, Story
+
+TTL = 20.0
+
+
+class Clock:
+    def __init__(self):
+        self.now = 100.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+def story():
+    return Story()
+
+
+@pytest.fixture
+def clock():
+    return Clock()
+
+
+def started(attempt=1):
+    return BuildStarted(app=APP, attempt=attempt)
+
+
+def failed():
+    return BuildFailed(app=APP, attempt=1, reason="no", output=None)
+
+
+def test_of_two_holders_only_the_first_gets_the_work(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    assert one.claim(push, started(), 1, "builder")
+    assert two.claim(push, started(), 1, "builder") is None
+
+
+def test_of_two_holders_that_both_saw_it_free_the_log_lets_one(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    assert two.free(push.id)
+    assert one.claim(push, started(), 1, "builder")
+    story.log.drop_leases()
+    assert two.claim(push, started(), 1, "builder") is None
+
+
+def test_a_lease_that_is_renewed_stays_its_holders(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    lease = one.claim(push, started(), 1, "builder")
+    for _ in range(5):
+        assert not two.free(push.id)
+        clock.now += TTL - 1
+        assert story.log.renew(lease)
+    assert not two.free(push.id)
+
+
+def test_a_lease_that_was_seen_unchanged_for_its_time_is_free(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    one.claim(push, started(), 1, "builder")
+    assert not two.free(push.id)
+    clock.now += TTL
+    assert two.free(push.id)
+    assert two.claim(push, started(2), 2, "builder")
+
+
+def test_a_holder_that_slept_finds_its_result_refused(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    late = one.claim(push, started(), 1, "builder")
+    two.free(push.id)
+    clock.now += TTL
+    two.claim(push, started(2), 2, "builder")
+    before = story.log.head()
+    with pytest.raises(LeaseLost):
+        conclude(story.log, push, failed(), "builder", late)
+    assert story.log.head() == before
+    assert not story.log.renew(late)
+
+
+def test_a_holder_may_take_up_again_what_it_let_go(story, clock):
+    push = story.push()
+    claims = Claims(story.log, "one", TTL, clock)
+    with claims.renewing(claims.claim(push, started(), 1, "builder")):
+        assert not claims.free(push.id)
+    assert claims.free(push.id)
+    assert claims.claim(push, started(2), 2, "builder")
+
+
+def test_work_without_a_lease_is_concluded_once(story):
+    push = story.push()
+    assert conclude(story.log, push, failed(), "builder")
+    assert not conclude(story.log, push, failed(), "builder")

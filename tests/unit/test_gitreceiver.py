@@ -1,0 +1,143 @@
+"""What the door knows and decides, on a log in memory."""
+
+import pytest
+
+from gitreceiver import keys, stories
+from gitreceiver.push import deploying
+from gitreceiver.state import State
+from services.blobs import Outputs
+from services.chain import Cause
+from services.decide import commit
+from services.errors import Refused
+from services.events import AppDestroyed, BuildFailed, DeployFailed, RefMoved, RoutePublished
+from tests.unit.story import APP, COMMIT, WHO, Story
+
+MAIN, FEATURE, MASTER, TAG = "refs/heads/main", "refs/heads/feature", "refs/heads/master", "refs/tags/v1"
+KEY = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIB8Ht8Z3j6yDWPBHQtOp/R9rjWvfMYo3MSA/K6q8D86r"
+
+
+class Door(Story):
+    """A story with the door's state."""
+
+    def __init__(self):
+        self.state, self.listener = State(), stories.Stories()
+        super().__init__(self.state, self.listener)
+        self.app()
+
+    @property
+    def known(self):
+        return self.state.apps[APP]
+
+    def move(self, ref=MAIN, new=COMMIT, push=None, deploys=True):
+        cause = Cause.after("gitreceiver", push) if push else WHO
+        return self.record(RefMoved(app=APP, ref=ref, old=None, new=new, deploys=deploys), cause)
+
+
+@pytest.fixture
+def door():
+    return Door()
+
+
+def test_a_ref_stands_where_the_log_moved_it(door):
+    door.move()
+    assert door.known.refs == {MAIN: COMMIT}
+
+
+def test_a_push_is_under_way_until_its_ref_moved(door):
+    push = door.push()
+    assert list(door.known.pending) == [push.id]
+    door.move(push=push)
+    assert not door.known.pending
+
+
+def test_a_push_is_over_when_its_build_failed(door):
+    door.after(door.push(), BuildFailed(app=APP, attempt=1, reason="no", output=None))
+    assert not door.known.pending
+
+
+def test_the_first_branch_that_was_deployed_is_the_deploy_branch(door):
+    assert deploying(door.known, [FEATURE]) == FEATURE
+    door.move(FEATURE)
+    door.move(MAIN)
+    assert deploying(door.known, [MAIN, FEATURE]) == FEATURE
+    assert deploying(door.known, [MAIN]) is None
+
+
+@pytest.mark.parametrize(
+    ("refs", "deploys"),
+    [([FEATURE, MAIN], MAIN), ([FEATURE, MASTER], MASTER), ([TAG, FEATURE], FEATURE), ([TAG], None)],
+)
+def test_of_several_first_branches_main_or_master_is_preferred(refs, deploys):
+    assert deploying(None, refs) == deploys
+
+
+def test_a_key_enters_under_its_name_until_it_is_removed(door):
+    commit(door.log, door.projections, lambda: keys.add(door.state, "me", KEY), WHO)
+    key = keys.listed(door.state)[0]
+    assert keys.authorized(door.state, key["fingerprint"], KEY) == "me"
+    commit(door.log, door.projections, lambda: keys.remove(door.state, "me", None), WHO)
+    assert keys.authorized(door.state, key["fingerprint"], KEY) is None
+
+
+def test_a_key_with_a_known_fingerprint_and_other_bytes_does_not_enter(door):
+    commit(door.log, door.projections, lambda: keys.add(door.state, "me", KEY), WHO)
+    fingerprint = keys.listed(door.state)[0]["fingerprint"]
+    assert keys.authorized(door.state, fingerprint, KEY.replace("q8D86r", "q8D86s")) is None
+
+
+def test_a_key_or_name_that_is_there_is_refused(door):
+    commit(door.log, door.projections, lambda: keys.add(door.state, "me", KEY), WHO)
+    with pytest.raises(Refused, match="stored already, as me"):
+        keys.add(door.state, "you", KEY)
+
+
+def test_removing_a_key_that_is_not_there_says_so(door):
+    with pytest.raises(Refused, match="there is no key"):
+        keys.remove(door.state, "nobody", None)
+
+
+def told(door, tmp_path, push, ending):
+    """What a follower of the push is told once it is over."""
+    outputs = Outputs(tmp_path, 1000)
+    outputs.open(push.id).line("building")
+    return list(stories.follow(push.id, door.events, outputs, door.projections, ending))
+
+
+def url(host):
+    return f"http://{host}"
+
+
+def test_a_push_is_followed_until_its_ref_moved(door, tmp_path):
+    push = door.push()
+    with door.listener.following(push.id) as door.events:
+        route = RoutePublished(
+            app=APP, release=1, attempt=1, hosts=["a.test"], upstreams=[], replaces=None, push=push.id
+        )
+        door.after(push, route)
+        door.move(push=push)
+        ending = ("=====> Application deployed:\n       http://a.test\n", 0)
+        assert told(door, tmp_path, push, stories.push_ending(url)) == [b"building\n", ending]
+
+
+@pytest.mark.parametrize(
+    "failure",
+    [
+        BuildFailed(app=APP, attempt=1, reason="because", output=None),
+        DeployFailed(app=APP, release=1, attempt=1, reason="because", output=None),
+    ],
+)
+def test_a_push_that_failed_ends_with_the_reason(door, tmp_path, failure):
+    push = door.push()
+    with door.listener.following(push.id) as door.events:
+        door.after(push, failure)
+        *_, (text, code) = told(door, tmp_path, push, stories.push_ending(url))
+    assert "because" in text
+    assert code == 1
+
+
+def test_a_push_whose_app_is_destroyed_comes_to_an_end(door, tmp_path):
+    push = door.push()
+    with door.listener.following(push.id) as door.events:
+        door.after(push, BuildFailed(app=APP, attempt=1, reason="x", output=None))
+        door.record(AppDestroyed(app=APP, name="hello"))
+        assert told(door, tmp_path, push, stories.push_ending(url))[-1][1] == 1
