@@ -77,8 +77,12 @@ class Workshop:
     def run(self, image: str, *argv: str) -> str:
         """What a program prints in a container of an image."""
         labels = {"pushlog.instance": self.settings.instance, "pushlog.process": "test"}
-        out: bytes = self.client.containers.run(image, list(argv), remove=True, network_mode="none", labels=labels)
-        return out.decode()
+        container = self.client.containers.run(image, list(argv), detach=True, network_mode="none", labels=labels)
+        ended = container.wait()
+        output = container.logs().decode()  # read before it is removed: run(remove=True) may lose it
+        container.remove()
+        assert ended["StatusCode"] == 0, output
+        return output
 
     def labelled(self, **labels: str) -> dict[str, list[str]]:
         """A Docker filter of this instance's things."""
