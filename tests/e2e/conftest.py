@@ -21,6 +21,20 @@ def fresh(tmp_path: Path) -> Iterator[Instance]:
     yield from _running(tmp_path, f"e2e-{os.getpid()}-{os.urandom(2).hex()}", {})
 
 
+@pytest.fixture(scope="session")
+def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
+    """One instance for all tests that kill or stop the platform: see `mortal`. It takes packs of at most 1 MiB."""
+    name = f"e2e-{os.getpid()}-killable"
+    yield from _running(tmp_path_factory.mktemp("killable"), name, {"PUSH_LIMIT": str(1 << 20)})
+
+
+@pytest.fixture
+def mortal(killable: Instance) -> Instance:
+    """The instance that may be killed, running when the test begins."""
+    killable.up()
+    return killable
+
+
 def _running(folder: Path, name: str, settings: dict[str, str]) -> Iterator[Instance]:
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)  # nginx's workers pass through
