@@ -1,0 +1,225 @@
+"""Settings: read once, each checked, no mistake taken for a default, no secret said."""
+
+import os
+from pathlib import Path
+
+import pytest
+from pydantic import ValidationError
+
+from services.errors import BadInput
+from services.settings import Settings, default_home, load, variables
+
+SECRET = "hunter2-hunter2"
+
+
+def refused(environ: dict[str, str]) -> str:
+    """The sentence that settings are refused with."""
+    with pytest.raises(BadInput) as error:
+        load(environ)
+    said = str(error.value)
+    assert said.isprintable()
+    return said
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> dict[str, str]:
+    return {"PUSHLOG_HOME": str(tmp_path)}
+
+
+def test_without_any_setting_the_defaults_hold(home: dict[str, str], tmp_path: Path) -> None:
+    settings = load(home)
+    assert settings.home == tmp_path
+    assert (settings.instance, settings.domain, settings.ssh_port, settings.http_port) == (
+        "pushlog",
+        "localhost",
+        2222,
+        8080,
+    )
+    assert settings.database == f"sqlite:///{tmp_path}/log.sqlite"
+    assert settings.master_key is None
+    assert settings.lease <= 20
+
+
+def test_the_home_is_the_systems_for_root_and_the_users_own_for_others() -> None:
+    expected = Path("/var/lib/pushlog") if os.geteuid() == 0 else Path.home() / ".local/share/pushlog"
+    assert default_home() == expected
+
+
+def test_each_setting_has_a_line_of_help_and_a_variable() -> None:
+    for variable, field in variables().items():
+        assert variable == f"PUSHLOG_{field.upper()}"
+        assert (Settings.model_fields[field].description or "").endswith(".")
+
+
+def test_the_environment_goes_over_the_file(home: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "pushlog.toml").write_text("ssh_port = 1022\nhttp_port = 1080\nbuild_trust_host_ca = false\n")
+    settings = load({**home, "PUSHLOG_HTTP_PORT": "2080"})
+    assert (settings.ssh_port, settings.http_port, settings.build_trust_host_ca) == (1022, 2080, False)
+
+
+def test_the_file_may_stand_elsewhere_and_name_the_home(tmp_path: Path) -> None:
+    file = tmp_path / "other.toml"
+    file.write_text(f'home = "{tmp_path}/there"\ninstance = "second"\n')
+    settings = load({"PUSHLOG_CONFIG": str(file)})
+    assert (settings.home, settings.instance) == (tmp_path / "there", "second")
+
+
+def test_variables_of_others_are_passed_over(home: dict[str, str]) -> None:
+    assert load({**home, "PATH": "/bin", "PUSHLOGGER": "x", "XPUSHLOG_HOME": "y"}) == load(home)
+
+
+def test_an_unknown_setting_is_refused_naming_those_there_are(home: dict[str, str], tmp_path: Path) -> None:
+    said = refused({**home, "PUSHLOG_SSH_PROT": "22"})
+    assert said.startswith("PUSHLOG_SSH_PROT: there is no such setting; allowed are ")
+    assert "PUSHLOG_SSH_PORT" in said
+    (tmp_path / "pushlog.toml").write_text("ssh_prot = 22\n")
+    said = refused(home)
+    assert said.startswith('"ssh_prot": there is no such setting in ')
+    assert "ssh_port" in said
+
+
+@pytest.mark.parametrize("key", ["SSH_PORT", "pushlog_ssh_port", '"a\\nb"'])
+def test_the_file_knows_settings_by_one_spelling(home: dict[str, str], tmp_path: Path, key: str) -> None:
+    (tmp_path / "pushlog.toml").write_text(f"{key} = 22\n")
+    refused(home)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("HOME", "relative"),
+        ("HOME", ""),
+        ("HOME", "/a?b"),
+        ("HOME", "/a\nb"),
+        ("INSTANCE", ""),
+        ("INSTANCE", "A"),
+        ("INSTANCE", "-a"),
+        ("INSTANCE", "a;id"),
+        ("INSTANCE", "a\n"),
+        ("INSTANCE", "a" * 33),
+        ("DOMAIN", ""),
+        ("DOMAIN", "*.example.org"),
+        ("DOMAIN", "a.com; } server {"),
+        ("DOMAIN", "http://a.com"),
+        ("DOMAIN", "127.0.0.1"),
+        ("SSH_PORT", "0"),
+        ("SSH_PORT", "65536"),
+        ("SSH_PORT", "-1"),
+        ("SSH_PORT", "ssh"),
+        ("SSH_PORT", ""),
+        ("HTTP_PORT", "80.5"),
+        ("SUBNET", "10.0.0.0"),
+        ("SUBNET", "10.0.0.0/29"),
+        ("SUBNET", "10.0.0.1/20"),
+        ("SUBNET", "10.0.0.0/33"),
+        ("SUBNET", "fd00::/64"),
+        ("BROKER_URL", "redis://u:hunter2-hunter2@host"),
+        ("BROKER_URL", ""),
+        ("MASTER_KEY", "hunter2-hunter2"),
+        ("MASTER_KEY", "0" * 63),
+        ("MASTER_KEY", "0" * 64 + "\n"),
+        ("BUILD_TRUST_HOST_CA", "maybe"),
+        ("BUILD_MEMORY", "2"),
+        ("BUILD_MEMORY", "0m"),
+        ("BUILD_MEMORY", "2G"),
+        ("BUILD_MEMORY", "2g\n"),
+        ("BUILD_CPUS", "0"),
+        ("BUILD_CPUS", "nan"),
+        ("BUILD_CPUS", "inf"),
+        ("BUILD_TIMEOUT", "inf"),
+        ("DRAIN", "-1"),
+        ("DRAIN", "nan"),
+        ("LEASE", "21"),
+        ("LEASE", "0"),
+        ("BUILD_CONCURRENCY", "0"),
+        ("PUSH_LIMIT", "0"),
+        ("BODY_LIMIT", "1m; } server {"),
+    ],
+)
+def test_a_bad_value_is_refused_naming_its_setting_and_not_saying_a_secret(
+    home: dict[str, str], variable: str, value: str
+) -> None:
+    said = refused({**home, f"PUSHLOG_{variable}": value})
+    assert said.startswith(f"PUSHLOG_{variable}: ")
+    assert "Value error" not in said
+    assert SECRET not in said
+
+
+def test_a_refused_value_says_what_is_allowed() -> None:
+    assert refused({"PUSHLOG_HOME": "here"}) == (
+        "PUSHLOG_HOME: \"here\" cannot be a home; allowed are absolute paths without '?'"
+    )
+
+
+@pytest.mark.parametrize(
+    ("variable", "value"),
+    [
+        ("DOMAIN", "apps.example.org"),
+        ("SUBNET", "10.77.0.0/20"),
+        ("BROKER_URL", "amqp://u:p@host/vhost"),
+        ("BROKER_URL", "amqps://u:p@host/vhost"),
+        ("LOG_URL", "postgresql+psycopg://u:p@host/db"),
+        ("MASTER_KEY", "0123456789abcdef" * 4),
+        ("BUILD_MEMORY", "512m"),
+        ("DRAIN", "0"),
+    ],
+)
+def test_a_good_value_is_taken_as_it_is(home: dict[str, str], variable: str, value: str) -> None:
+    taken = getattr(load({**home, f"PUSHLOG_{variable}": value}), variable.lower())
+    assert str(getattr(taken, "get_secret_value", lambda: taken)()).removesuffix(".0") == value
+
+
+def test_secrets_are_not_in_what_settings_show(home: dict[str, str]) -> None:
+    settings = load(
+        {
+            **home,
+            "PUSHLOG_BROKER_URL": f"amqp://u:{SECRET}@host",
+            "PUSHLOG_LOG_URL": f"postgresql://u:{SECRET}@host",
+            "PUSHLOG_MASTER_KEY": "ab" * 32,
+        }
+    )
+    for text in (repr(settings), str(settings), repr(settings.model_dump()), settings.model_dump_json()):
+        assert SECRET not in text
+        assert "ab" * 32 not in text
+    assert settings.database == f"postgresql://u:{SECRET}@host"
+
+
+def test_settings_do_not_change(home: dict[str, str]) -> None:
+    with pytest.raises(ValidationError):
+        load(home).ssh_port = 22
+
+
+@pytest.mark.parametrize("content", [b"ssh_port = \n", b"ssh_port 22\n", b"\xff\xfe", b"ssh_port = 1\nssh_port = 2\n"])
+def test_a_file_that_is_not_toml_is_refused(home: dict[str, str], tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "pushlog.toml").write_bytes(content)
+    said = refused(home)
+    assert said.startswith(f'PUSHLOG_CONFIG: "{tmp_path}/pushlog.toml": ')
+    assert said.endswith("; allowed is a TOML file")
+
+
+def test_a_named_file_that_is_not_there_or_a_folder_is_refused(home: dict[str, str], tmp_path: Path) -> None:
+    assert refused({**home, "PUSHLOG_CONFIG": "/none/x.toml"}) == (
+        'PUSHLOG_CONFIG: "/none/x.toml" is not there; allowed is a TOML file'
+    )
+    assert "Is a directory" in refused({**home, "PUSHLOG_CONFIG": str(tmp_path)})
+
+
+@pytest.mark.parametrize("value", ["[1]", "{a = 1}", "2222.5", '"x"'])
+def test_a_value_of_another_kind_in_the_file_is_refused(home: dict[str, str], tmp_path: Path, value: str) -> None:
+    (tmp_path / "pushlog.toml").write_text(f"ssh_port = {value}\n")
+    assert refused(home).startswith("PUSHLOG_SSH_PORT: ")
+
+
+def test_proxies_come_from_the_host_unless_they_are_set(home: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    assert load(home).build_http_proxy is None
+    monkeypatch.setenv("http_proxy", "http://proxy:3128")
+    monkeypatch.setenv("NO_PROXY", "localhost")
+    settings = load(home)
+    assert (settings.build_http_proxy, settings.build_https_proxy, settings.build_no_proxy) == (
+        "http://proxy:3128",
+        None,
+        "localhost",
+    )
+    assert load({**home, "PUSHLOG_BUILD_HTTP_PROXY": "http://other"}).build_http_proxy == "http://other"
