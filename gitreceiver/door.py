@@ -1,7 +1,8 @@
 """The SSH door as a nameko entrypoint: each exec request becomes one worker with a Session."""
 
 import logging
-from typing import Any, Protocol, cast
+from collections.abc import Callable
+from typing import Any, Protocol, TypeVar, cast
 
 import asyncssh
 import eventlet
@@ -16,13 +17,15 @@ from gitreceiver.sshwire import SshWire
 from services.errors import PushlogError, Refused
 from services.settings import Settings
 
+F = TypeVar("F", bound=Callable[..., Any])
+
 LOGINS_AT_ONCE = 64
 SESSIONS_AT_ONCE = 256
 STOP_SECONDS = 5.0
 
 
 class DoorPorts(Protocol):
-    """What the doors take from the container's `config["ports"]`."""
+    """What the doors take from their service's `ports`."""
 
     settings: Settings
     authorized_key: sshserver.Authorize
@@ -42,8 +45,7 @@ class Sessions(Entrypoint):
     @property
     def ports(self) -> DoorPorts:
         """The service's ports."""
-        given = self.container.config.get("ports")
-        return cast(DoorPorts, given or next(d.value for d in self.container.dependencies if d.attr_name == "ports"))
+        return cast(DoorPorts, next(d.value for d in self.container.dependencies if d.attr_name == "ports"))
 
     def work(self, session: Session) -> None:
         """Run the session's command in a worker; waits while all workers are busy."""
@@ -152,4 +154,7 @@ class Door(Sessions):
         self._wires.discard(wire)
 
 
-door = Door.decorator
+def door(method: F) -> F:
+    """Declare a method as what answers a session over SSH."""
+    declared: F = Door.decorator(method)
+    return declared

@@ -14,7 +14,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gitreceiver.door import STOP_SECONDS, Sessions
+from gitreceiver.door import STOP_SECONDS, F, Sessions
 from gitreceiver.session import Disconnected, Session, split_line
 from services import wire
 from services.errors import BadInput, PushlogError, Refused
@@ -170,4 +170,7 @@ def peer_uid(connection: socket.socket) -> int:
     return int(CREDENTIALS.unpack(raw)[1])
 
 
-local = Local.decorator
+def local(method: F) -> F:
+    """Declare a method as what answers a local session."""
+    declared: F = Local.decorator(method)
+    return declared

@@ -4,7 +4,7 @@ import shutil
 
 from gitreceiver.ports import Ports
 from gitreceiver.quarantine import clean_quarantines
-from gitreceiver.repository import repositories
+from gitreceiver.repository import INCOMING, repositories
 from services.events import AppDestroyed, Recorded
 
 
@@ -21,9 +21,13 @@ def remove(ports: Ports, app: str) -> None:
 
 
 def mend(ports: Ports) -> None:
-    """Remove repositories of apps that are gone or were never created, and what pushes of a dead process left."""
+    """Remove what pushes of a dead process left, and repositories of apps that are gone or were never created.
+
+    A repository that a push is coming into right now may be that of an app which is created in a moment.
+    """
+    clean_quarantines(ports.settings.home)
+    coming = {app for app, path in repositories(ports.settings.home) if any((path / INCOMING).glob("*"))}
     ports.projections.catch_up()
     for app, _ in list(repositories(ports.settings.home)):
-        if app not in ports.state.apps:
+        if app not in ports.state.apps and app not in coming:
             remove(ports, app)
-    clean_quarantines(ports.settings.home)

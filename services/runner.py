@@ -111,6 +111,7 @@ def serve(settings: Settings, services: Sequence[str] = SERVICES) -> None:
 def _serve_locked(settings: Settings, services: Sequence[str]) -> None:
     import eventlet
     from eventlet.event import Event as Promise
+    from eventlet.hubs import get_hub
     from nameko.runners import ServiceRunner
 
     ready = settings.home / "run" / "ready"
@@ -126,8 +127,8 @@ def _serve_locked(settings: Settings, services: Sequence[str]) -> None:
     for name in services:
         runner.add_service(service_class(name))
     stopping = Promise()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stopping.ready() or stopping.send())
+    for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
+        get_hub().loop.add_signal_handler(number, lambda: stopping.ready() or stopping.send())
     runner.start()
     eventlet.spawn(config["platform"].projections.follow, POLL).link(_ended, "the log", stopping)
     eventlet.spawn(runner.wait).link(_ended, "a service", stopping)

@@ -157,8 +157,11 @@ COMMANDS: dict[str, Callable[[Session], int]] = {
 
 
 class PortsOf(DependencyProvider):
+    def setup(self) -> None:
+        self.value: Ports = self.container.config["harness"]
+
     def get_dependency(self, worker: object) -> Ports:
-        return self.container.config["ports"]
+        return self.value
 
 
 class Harness:
@@ -184,7 +187,7 @@ def main() -> None:
     limits = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
     settings = Settings(home=home, ssh_port=int(sys.argv[2]), ssh_bind="127.0.0.1", **limits)
     clean_quarantines(home)
-    container = ServiceContainer(Harness, {"ports": Ports(settings), "max_workers": 300})
+    container = ServiceContainer(Harness, {"harness": Ports(settings), "max_workers": 300})
     container.start()
     get_hub().loop.add_signal_handler(signal.SIGTERM, eventlet.spawn_n, container.stop)
     print("ready", flush=True)

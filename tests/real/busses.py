@@ -1,0 +1,194 @@
+"""Scenes on the real in-process bus, each run as a process of its own: `python -m tests.real.busses SCENE HOME`.
+
+Prints one JSON value. nameko's services run on eventlet here, as in an instance.
+"""
+
+import os
+
+os.environ.update(EVENTLET_HUB="asyncio", EVENTLET_NO_GREENDNS="yes")
+
+import warnings
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")
+    import eventlet
+
+eventlet.monkey_patch()
+
+import json
+import sys
+import time
+from pathlib import Path
+
+from nameko.runners import ServiceRunner
+from nameko.testing.services import entrypoint_hook
+
+from services import errors
+from services.bus import Calls, Port, rpc
+from services.chain import Cause, Draft
+from services.decide import conclude
+from services.events import AppDestroyed, BuildFailed, PushReceived, app_stream
+from services.hops import at_start, on
+from services.runner import build_platform
+from services.settings import Settings
+
+APP = "00000000-0000-4000-8000-000000000001"
+SEEN = []
+
+
+def push(platform, app=APP, number=0):
+    """Record a push; returns its id."""
+    event = PushReceived(app=app, ref="refs/heads/main", old=None, new=f"{number:040x}", source="sha256:" + "0" * 64)
+    return platform.log.append([Draft(app_stream(app), "hello", event)], Cause("gitreceiver", "local"))[0].id
+
+
+def done(platform, event):
+    """Record the outcome of a push."""
+    conclude(platform.log, event, BuildFailed(app=event.data.app, attempt=1, reason="x", output=None), "builder")
+
+
+class Callee:
+    """Answers, refuses, breaks, or never answers."""
+
+    name = "callee"
+
+    @rpc
+    def double(self, number):
+        return number * 2
+
+    @rpc
+    def refuse(self):
+        raise errors.NoSuchApp("App x does not exist")
+
+    @rpc
+    def break_down(self):
+        raise RuntimeError("secret detail")
+
+    @rpc
+    def hang(self):
+        eventlet.sleep(3600)
+
+
+class Builder:
+    """Takes pushes."""
+
+    name = "builder"
+    call = Calls()
+    platform = Port(lambda platform: platform)
+    fails = 0
+
+    @on(PushReceived, until=(BuildFailed,), limit=2)
+    def pushed(self, event):
+        SEEN.append((event.data.app[-1], int(event.data.new, 16), time.monotonic()))
+        if Builder.fails:
+            Builder.fails -= 1
+            raise RuntimeError("not yet")
+        eventlet.sleep(0.05)
+        done(self.platform, event)
+
+    @on(AppDestroyed)
+    def destroyed(self, event):
+        SEEN.append("destroyed")
+
+    @at_start
+    def begin(self):
+        SEEN.append("started")
+        if len(SEEN) == 1:
+            raise errors.Unavailable("once")
+
+    @rpc
+    def ask(self, method, **arguments):
+        try:
+            return self.call("callee", method, **arguments)
+        except errors.PushlogError as error:
+            return [type(error).__name__, error.exit_code, str(error)]
+
+    @rpc
+    def ask_hung(self):
+        hung = [eventlet.spawn(self.ask, "hang") for _ in range(30)]
+        return [self.ask("double", number=1), hung[0].wait()]
+
+    @rpc
+    def ask_nobody(self):
+        try:
+            return self.call("nobody", "x")
+        except errors.PushlogError as error:
+            return [type(error).__name__, error.exit_code, str(error)]
+
+
+def wait_for(look):
+    """Wait until `look` is true, at most 15 s."""
+    with eventlet.Timeout(15):
+        while not look():
+            eventlet.sleep(0.005)
+
+
+def ask(runner, method, *args, **kwargs):
+    """What the builder answers."""
+    with entrypoint_hook(runner.service_map["builder"], method) as hook:
+        return hook(*args, **kwargs)
+
+
+def answers(runner, platform):
+    return [ask(runner, "ask", "double", number=21), ask(runner, "ask", "refuse"), ask(runner, "ask", "break_down")]
+
+
+def deadline(runner, platform):
+    start = time.monotonic()
+    alive, hung = ask(runner, "ask_hung")
+    return [alive, hung, ask(runner, "ask_nobody")[0], time.monotonic() - start < 25]
+
+
+def pushes(runner, platform):
+    ids = [push(platform, APP, n) for n in range(3)] + [push(platform, APP[:-1] + "2", n) for n in range(3)]
+    wait_for(lambda: platform.projections.position == 2 * len(ids))
+    return [entry[:2] for entry in SEEN if entry[:1] in (("1",), ("2",))]
+
+
+def failing(runner, platform):
+    Builder.fails = 2
+    push(platform)
+    wait_for(lambda: platform.projections.position == 2)
+    times = [entry[2] for entry in SEEN if entry[0] == "1"]
+    return [len(times), times[1] - times[0] > 0.4, times[2] - times[1] > 0.9]
+
+
+def destroyed(runner, platform):
+    event = AppDestroyed(app=APP, name="hello")
+    platform.log.append([Draft(app_stream(APP), "hello", event)], Cause("configsvc", "local"))
+    wait_for(lambda: "destroyed" in SEEN)
+    return SEEN.count("destroyed")
+
+
+def beginning(runner, platform):
+    wait_for(lambda: SEEN.count("started") == 2)
+    return SEEN.count("started")
+
+
+def late(runner, platform):
+    """What was recorded while no builder ran is done when one starts."""
+    wait_for(lambda: platform.projections.position == 2)
+    return [entry[:2] for entry in SEEN if entry[0] == "1"]
+
+
+SCENES = {scene.__name__: scene for scene in (answers, deadline, pushes, failing, destroyed, beginning, late)}
+
+
+def main(scene, home):
+    """Run one scene."""
+    settings = Settings(home=Path(home))
+    config = {"AMQP_URI": settings.broker_url.get_secret_value(), "max_workers": 100, "serializer": "json"}
+    config["platform"] = platform = build_platform(settings, config)
+    if scene == "late":
+        push(platform, number=7)
+    runner = ServiceRunner(config)
+    runner.add_service(Callee)
+    runner.add_service(Builder)
+    runner.start()
+    eventlet.spawn(platform.projections.follow, 2.0)
+    print(json.dumps(SCENES[scene](runner, platform)), flush=True)
+    os._exit(0)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

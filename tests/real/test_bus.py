@@ -1,0 +1,61 @@
+"""Hops and RPC on the real in-process bus, each scene in a process of its own (tests/real/busses.py)."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+
+@pytest.fixture
+def play(tmp_path):
+    """Plays a scene and returns what came of it."""
+
+    def run(scene):
+        done = subprocess.run(
+            [sys.executable, "-m", "tests.real.busses", scene, str(tmp_path)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        assert done.stdout, done.stderr
+        return json.loads(done.stdout)
+
+    return run
+
+
+def test_rpc_carries_answers_and_users_errors_but_no_details_of_faults(play):
+    doubled, refused, broken = play("answers")
+    assert doubled == 42
+    assert refused == ["NoSuchApp", 20, "App x does not exist"]
+    assert broken == ["PushlogError", 1, "callee failed: RuntimeError; its log says more"]
+
+
+def test_rpc_ends_within_its_deadline_and_a_dead_callee_stops_nobody_else(play):
+    alive, hung, nobody, in_time = play("deadline")
+    assert alive == 2
+    assert hung == ["Unavailable", 1, "callee did not answer within 10 s"]
+    assert nobody == "Unavailable"
+    assert in_time
+
+
+def test_each_push_is_taken_once_and_one_apps_pushes_in_the_logs_order(play):
+    seen = play("pushes")
+    assert [number for app, number in seen if app == "1"] == [0, 1, 2]
+    assert [number for app, number in seen if app == "2"] == [0, 1, 2]
+
+
+def test_work_that_fails_is_done_again_after_a_growing_pause(play):
+    assert play("failing") == [3, True, True]
+
+
+def test_what_was_recorded_before_a_service_started_is_done_when_it_starts(play):
+    assert play("late") == [["1", 7]]
+
+
+def test_a_hop_that_mends_acts_once_on_each_event(play):
+    assert play("destroyed") == 1
+
+
+def test_what_runs_at_start_runs_again_when_it_failed(play):
+    assert play("beginning") == 2
