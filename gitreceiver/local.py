@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from gitreceiver.door import STOP_SECONDS, F, Sessions
-from gitreceiver.session import Disconnected, Session, split_line
+from gitreceiver.session import Disconnected, Session, check_words
 from services import wire
 from services.errors import BadInput, PushlogError, Refused
 
@@ -157,7 +157,7 @@ class Local(Sessions):
         try:
             if uid not in (0, os.geteuid()):
                 raise Refused("Only root and the user who runs Pushlog may use the local command; use ssh.")
-            session.argv = split_line(session.line)
+            check_words(session.argv)
         except PushlogError as error:
             session.fail(error)
         else:

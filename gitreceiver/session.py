@@ -124,3 +124,15 @@ def split_line(line: str | bytes) -> list[str]:
     if not words:
         raise BadInput("command: empty; try `help`")
     return words
+
+
+def check_words(words: list[str]) -> None:
+    """Refuse words that no command line can hold. Raises BadInput for none, a NUL byte, or what is not UTF-8."""
+    try:
+        "".join(words).encode()
+    except UnicodeError:
+        raise BadInput("command: not UTF-8; allowed is UTF-8 text") from None
+    if not words:
+        raise BadInput("command: empty; try `help`")
+    if any("\0" in word for word in words):
+        raise BadInput("command: has a NUL byte; allowed is text")
