@@ -14,7 +14,7 @@ from services.errors import Conflict
 from services.eventlog import EventLog, Lease
 from services.events import Event, Recorded, work_stream
 
-MAX_ATTEMPTS = 3
+MAX_ATTEMPTS = 5
 
 
 class Claims:

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from deployer import mend, plan, spec
 from deployer.on_release_created import Hopeless, refuse_hopeless
 from deployer.state import Serving, State
+from services.claims import MAX_ATTEMPTS
 from services.errors import Unavailable
 from services.events import DeployFailed, DeployStarted, DeploySucceeded, ReleaseRetired, RoutePublished, work_stream
 from services.settings import Settings
@@ -155,7 +156,7 @@ def test_an_image_that_served_before_is_tried_again():
 
 def test_a_deploy_that_never_ends_is_given_up():
     with pytest.raises(Hopeless, match="given up"):
-        refuse_hopeless(Deploys().known, release(1), 4)
+        refuse_hopeless(Deploys().known, release(1), MAX_ATTEMPTS + 1)
 
 
 def test_a_container_that_keeps_ending_is_started_ever_more_seldom():
