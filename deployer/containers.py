@@ -1,9 +1,10 @@
 """The one place that runs containers: it turns specs into Docker calls and Docker's errors into ours."""
 
-from collections.abc import Callable, Iterator
+import threading
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ParamSpec, TypeVar
+from typing import Any
 
 import docker
 import requests
@@ -15,8 +16,7 @@ from deployer.state import Identity
 from services.errors import PushlogError, Unavailable
 from services.settings import Settings
 
-P = ParamSpec("P")
-T = TypeVar("T")
+AT_ONCE = 8
 
 
 class ContainerRefused(PushlogError):
@@ -177,7 +177,7 @@ def _found(row: dict[str, Any]) -> Found | None:
     networks = row["NetworkSettings"]["Networks"].values()
     address = next((n["IPAddress"] for n in networks if n["IPAddress"]), "")
     name = row["Names"][0].removeprefix("/") if row["Names"] else row["Id"]
-    return Found(row["Id"], name, row["State"], identity, labels["pushlog.app"], labels, address)
+    return Found(row["Id"], name, row["State"], identity, labels.get("pushlog.app", ""), labels, address)
 
 
 @contextmanager
@@ -218,12 +218,22 @@ def connect() -> docker.DockerClient:
     return docker.DockerClient.from_env(version="1.41", timeout=120)
 
 
-def side_by_side(tasks: "list[Callable[[], T]]") -> "list[T]":
-    """Run all tasks at once; returns their results in order, or raises the first error after all have ended."""
-    from concurrent.futures import ThreadPoolExecutor
+def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
+    """Run all tasks, up to AT_ONCE at a time; raises the first one's error after all have ended."""
+    waiting, errors = iter(list(enumerate(tasks))), dict[int, Exception]()
 
-    if len(tasks) <= 1:
-        return [task() for task in tasks]
-    with ThreadPoolExecutor(max_workers=min(len(tasks), 8)) as pool:
-        futures = [pool.submit(task) for task in tasks]
-    return [future.result() for future in futures]
+    def work() -> None:
+        for number, task in waiting:
+            try:
+                task()
+            except Exception as error:  # raised below
+                errors[number] = error
+
+    # not an executor: that one's threads are the system's, and waiting for them would stop every other worker
+    threads = [threading.Thread(target=work) for _ in tasks[:AT_ONCE]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if errors:
+        raise errors[min(errors)]
