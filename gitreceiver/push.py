@@ -13,7 +13,7 @@ from gitreceiver.state import App, expected
 from gitreceiver.tree import Limits, write_tar
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
-from services.errors import Refused
+from services.errors import PushlogError, Refused
 from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
 
 FIRST_CHOICE = ("refs/heads/main", "refs/heads/master")
@@ -21,6 +21,10 @@ STALE = "fetch first"
 DECLINED = "pre-receive hook declined"
 TURN = 2.0
 """Seconds between looks while another push has its turn; its end wakes us earlier."""
+
+
+class NotYet(PushlogError):
+    """Another push got its turn between the look and the append."""
 
 
 @dataclass
@@ -120,17 +124,23 @@ class Pusher:
         quarantine.keep(id_, push.new or "")
 
         def decide() -> Decision:
-            self._turn(progress)
             known = self._still(app, push)
+            if known.pending:
+                raise NotYet
             received = PushReceived(app=app, ref=push.ref, old=push.old, new=push.new or "", source=source)
             return Decision([Draft(app_stream(app), known.name, received, id_)], expected(known))
 
         with self.ports.stories.following(id_) as events:
-            try:
-                commit(self.ports.log, self.ports.projections, decide, replace(self.cause, correlationid=id_))
-            except Refused as error:
-                quarantine.repository.release(id_)
-                return str(error)
+            cause = replace(self.cause, correlationid=id_)
+            while not events:
+                self._turn(progress)
+                try:
+                    commit(self.ports.log, self.ports.projections, decide, cause)
+                except NotYet:
+                    continue
+                except Refused as error:
+                    quarantine.repository.release(id_)
+                    return str(error)
             return self._show(id_, events, progress)
 
     def _still(self, app: str, command: RefCommand) -> App:

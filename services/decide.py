@@ -23,22 +23,24 @@ class Decision:
 def commit(
     log: EventLog, projections: Projections, decide: Callable[[], Decision], cause: Cause
 ) -> list[Recorded[Event]]:
-    """Record what `decide` says on caught-up state; decide anew when somebody was faster.
+    """Record what `decide` says on caught-up state; decide anew when another process was faster.
 
-    Returns what was recorded, and the state has taken it in. Raises what `decide` raises, or Conflict after TRIES.
+    A process decides one thing at a time, so `decide` must not wait for anything. Returns what was recorded, and the
+    state has taken it in. Raises what `decide` raises, or Conflict after TRIES.
     """
-    for _ in range(TRIES):
-        projections.catch_up()
-        decision = decide()
-        if not decision.drafts:
-            return []
-        try:
-            recorded = log.append(decision.drafts, cause, expect=decision.expect)
-        except Conflict as error:
-            conflict = error
-            continue
-        projections.catch_up()
-        return recorded
+    with projections.deciding:
+        for _ in range(TRIES):
+            projections.catch_up()
+            decision = decide()
+            if not decision.drafts:
+                return []
+            try:
+                recorded = log.append(decision.drafts, cause, expect=decision.expect)
+            except Conflict as error:
+                conflict = error
+                continue
+            projections.catch_up()
+            return recorded
     raise conflict
 
 

@@ -25,8 +25,9 @@ def socket_path(home: Path) -> Path:
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the home and its `run` folder. Other users may pass through the home (nginx's workers do), not list it."""
-    settings.home.mkdir(mode=0o711, parents=True, exist_ok=True)
+    """Make the home and its `run` folder. What this process makes from now on is for its user alone."""
+    os.umask(0o077)
+    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
     (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
 
 

@@ -27,6 +27,7 @@ class Projections:
         self._folds: list[Fold] = []
         self._reading = threading.Lock()
         self._advanced = threading.Condition()
+        self.deciding = threading.Lock()
         self.position = 0
         self.turn = 0
 
