@@ -121,12 +121,15 @@ def _sqlite(url: str) -> sa.URL:
 
 def _set_up(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing on its own: a deferred BEGIN fails under contention
-    cursor = connection.cursor()
-    for pragma in PRAGMAS:
-        cursor.execute(pragma)
-    mode, sync = (cursor.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
-    if mode != "wal" or sync < 2:
-        raise BrokenLog(f"SQLite runs with journal_mode={mode} synchronous={sync}; the log needs wal and 2 (FULL)")
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        mode, sync = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
+        if mode != "wal" or sync < 2:
+            raise BrokenLog(f"SQLite runs with journal_mode={mode} synchronous={sync}; the log needs wal and 2 (FULL)")
+    except BaseException:
+        connection.close()  # the pool knows nothing of it yet
+        raise
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -227,4 +227,8 @@ def _already(t: Transaction, drafts: Sequence[Draft]) -> list[Recorded[Event]]:
 def open_log(url: str) -> tuple[SqlLog, sa.Engine]:
     """The log at a database URL, and the engine that the keyring shares. Raises BrokenLog (see database.connect)."""
     engine = database.connect(url)
-    return SqlLog(engine), engine
+    try:
+        return SqlLog(engine), engine
+    except BaseException:
+        engine.dispose()
+        raise
