@@ -34,6 +34,7 @@ class Service:
         until=(DeploySucceeded, DeployFailed),
         settled=(RoutePublished, DeployFailed),
         when=lambda release: release.deploy,
+        limit=20,
     )
     def release_created(self, release: Recorded[ReleaseCreated]) -> None:
         on_release_created(release, self.ports)
