@@ -226,7 +226,7 @@ def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
         for number, task in waiting:
             try:
                 task()
-            except Exception as error:  # raised below
+            except BaseException as error:  # raised below: a task that did not return is not done
                 errors[number] = error
 
     # not an executor: that one's threads are the system's, and waiting for them would stop every other worker
