@@ -5,12 +5,13 @@ Start, a restart of Docker, a killed container and a restore are the same code p
 
 import logging
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 
-from deployer import candidate, spec
+from deployer import spec
 from deployer.containers import Found
 from deployer.ports import Ports
-from deployer.state import App, identity
+from deployer.state import App, Identity, identity
 from services.errors import PushlogError
 from services.events import Slot
 
@@ -58,13 +59,16 @@ def listen(ports: Ports) -> None:
 
 def everything(ports: Ports, pauses: Pauses) -> None:
     """One look at the world. Containers are listed before the log is read, so that a fresh one is no stray."""
-    found = {container.identity: container for container in ports.containers.list()}
+    there = ports.containers.list()
     ports.projections.catch_up()
-    wanted = {identity(slot) for app in ports.state.apps.values() for slot in app.slots()}
-    for key, container in found.items():
-        if key not in wanted:
+    wanted = {identity(slot): slot.address for app in ports.state.apps.values() for slot in app.slots()}
+    found = {}
+    for container in there:
+        if is_stray(container, wanted):
             log.info("removing %s, which no release has", container.name)
-            candidate.bury(ports, container.id, container.app, f"{key[2]}.{key[3]}")
+            ports.containers.remove(container.id)
+        else:
+            found[container.identity] = container
     for app in list(ports.state.apps.values()):
         try:
             serve(ports, app, found, pauses)
@@ -72,7 +76,14 @@ def everything(ports: Ports, pauses: Pauses) -> None:
             log.error("%s cannot be brought up: %s", app.name, error)
 
 
-def serve(ports: Ports, app: App, found: dict[tuple[str, int, str, int], Found], pauses: Pauses) -> None:
+def is_stray(container: Found, wanted: Mapping[Identity, str]) -> bool:
+    """Whether a container is none of the `wanted`, or runs elsewhere than at its address: a copy of one, or cut off."""
+    if container.identity not in wanted:
+        return True
+    return container.state == "running" and container.address != wanted[container.identity]
+
+
+def serve(ports: Ports, app: App, found: Mapping[Identity, Found], pauses: Pauses) -> None:
     """Bring up what should serve and does not, unless Docker gave up on it or it ended a moment ago."""
     for slot in app.current.slots if app.current else ():
         container = found.get(identity(slot))

@@ -95,13 +95,17 @@ def labels(settings: Settings, app: str, name: str, release: int, slot: Slot) ->
 
 
 def labelled(labels: dict[str, str]) -> Identity | None:
-    """The identity that a container's labels give; None for a container that is no app's process."""
+    """The identity that a container's labels give; None for a container that is no app's process.
+
+    Anybody can label a container: what is no number is 0, which no slot has.
+    """
     made_by = labels.get(LABEL + "made-by")
     if made_by is None:
         return None
+    attempt, number = (labels.get(LABEL + key, "") for key in ("attempt", "number"))
     return (
         made_by,
-        int(labels[LABEL + "attempt"]),
-        labels[LABEL + "process"],
-        int(labels[LABEL + "number"]),
+        int(attempt) if attempt.isdecimal() else 0,
+        labels.get(LABEL + "process", ""),
+        int(number) if number.isdecimal() else 0,
     )
