@@ -141,7 +141,16 @@ class Nginx:
 
     def _serves(self, files: dict[str, str]) -> bool:
         """Whether nginx serves `files` now, and would after a reload by someone else."""
-        return self._target().startswith(f"trees/{tree_id(files)}.") and self._served() == tree_id(files)
+        return self._holds(files) and self._served() == tree_id(files)
+
+    def _holds(self, files: dict[str, str]) -> bool:
+        """Whether the tree in use is that of `files`, and nobody changed it."""
+        if not self._target().startswith(f"trees/{tree_id(files)}."):
+            return False
+        try:
+            return all((self._current / path).read_text() == text for path, text in files.items())
+        except (OSError, UnicodeDecodeError):
+            return False
 
     def _served(self) -> str | None:
         answer = self._ask("pushlog.invalid") if self._master.pid() else None
