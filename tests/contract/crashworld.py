@@ -59,7 +59,7 @@ from services.todo import Pending
 from tests.unit.trees import write_tar
 
 APP = "aaaaaaaa-0000-4000-8000-000000000001"
-SUBNET = "127.77.0.0/24"
+SUBNET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}.0/24"
 CAUSE = {"source": "gitreceiver", "actor": "tester SHA256:x"}
 
 
