@@ -66,7 +66,7 @@ class Instance:
             "HTTP_PORT": str(self.http_port),
             "DRAIN": "1",
             "STOP_TIMEOUT": "5",
-            "CHECK_TIMEOUT": "10",
+            "CHECK_TIMEOUT": "6",
             "CHECK_UPTIME": "1",
             **self.settings,
         }
@@ -159,13 +159,18 @@ class Instance:
         return f"ssh://pushlog@127.0.0.1:{self.ssh_port}/{app}"
 
     def get(self, host: str, path: str = "/") -> Answer:
-        """GET through nginx. `host` without a dot is an app's name. Raises OSError when there is no HTTP answer."""
+        """GET through nginx. `host` without a dot is an app's name.
+
+        Raises ConnectionError when the connection is closed without an answer, OSError when there is none else.
+        """
         host = host if "." in host else f"{host}.localhost"
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
         try:
             connection.request("GET", path, headers={"Host": host})
             answer = connection.getresponse()
             return Answer(answer.status, answer.read().decode(errors="replace"))
+        except ConnectionError:
+            raise
         except http.client.HTTPException as error:
             raise OSError(f"no HTTP answer: {error!r}") from error
         finally:
@@ -199,8 +204,11 @@ class Instance:
         """`docker inspect` of the instance's app containers, in any state."""
         labels = [f"label=pushlog.instance={self.name}", "label=pushlog.made-by", *filters]
         listed = docker("ps", "-aq", "--no-trunc", *(word for label in labels for word in ("--filter", label)))
-        ids = listed.split()
-        return list(json.loads(docker("inspect", *ids))) if ids else []
+        if not (ids := listed.split()):
+            return []
+        # without check: one may go between the list and the look, and then the others are shown
+        shown = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=False)
+        return list(json.loads(shown.stdout))
 
 
 def docker(*words: str) -> str:
