@@ -1,6 +1,7 @@
 """The one place that runs containers: it turns specs into Docker calls and Docker's errors into ours."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -17,6 +18,8 @@ from services.errors import PushlogError, Unavailable
 from services.settings import Settings
 
 AT_ONCE = 8
+REMOVAL = 10.0
+"""Seconds that Docker may take to remove a container and free its name."""
 
 
 class ContainerRefused(PushlogError):
@@ -58,14 +61,16 @@ class Containers:
 
         Raises ContainerRefused with Docker's reason, or Unavailable.
         """
+        deadline = time.monotonic() + REMOVAL
         with translated():
-            try:
-                return self._create(wanted)
-            except APIError as error:
-                if error.status_code != 409:
-                    raise
-            self.remove(wanted.name)
-            return self._create(wanted)
+            while True:
+                try:
+                    return self._create(wanted)
+                except APIError as error:
+                    if error.status_code != 409 or time.monotonic() > deadline:
+                        raise
+                self.remove(wanted.name)  # at once when its removal is under way, and then it has the name a while yet
+                time.sleep(0.02)
 
     def _create(self, wanted: ContainerSpec) -> str:
         host = self._api.create_host_config(
