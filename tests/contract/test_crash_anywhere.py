@@ -118,7 +118,7 @@ def test_a_build_that_ends_the_process_every_time_is_given_up(new_world):
         finish(world)
         assert [e.type for e in world.recorded()].count("build.started") == 1 + MAX_ATTEMPTS + 1
         assert world.recorded()[-1].type == "build.failed"
-        assert "given up after 3 attempts" in world.recorded()[-1].data.reason
+        assert f"given up after {MAX_ATTEMPTS} attempts" in world.recorded()[-1].data.reason
         check_world(world, serving=1)
 
 
@@ -133,7 +133,7 @@ def test_a_deploy_that_ends_the_process_every_time_is_given_up(new_world):
         world.containers.start = start
         finish(world)
         assert world.recorded()[-1].type == "deploy.failed"
-        assert "given up after 3 attempts" in world.recorded()[-1].data.reason
+        assert f"given up after {MAX_ATTEMPTS} attempts" in world.recorded()[-1].data.reason
         check_world(world, serving=1)
 
 
