@@ -1,13 +1,14 @@
 """The composition root's shared part: what every service of a process is given."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any, cast
 
 from services.blobs import Blobs, Outputs
-from services.chain import Cause, Draft, Head
+from services.chain import Cause, Draft
 from services.claims import Claims
-from services.eventlog import PAGE, EventLog, Lease
+from services.eventlog import EventLog
 from services.events import Event, Recorded
 from services.keyring import Keyring
 from services.projections import Projections
@@ -21,39 +22,19 @@ class RingingLog:
         self._log = log
         self._ring = ring
 
-    def append(
-        self,
-        drafts: Sequence[Draft],
-        cause: Cause,
-        *,
-        expect: Mapping[str, int] | None = None,
-        claim: Lease | None = None,
-        lease: Lease | None = None,
-    ) -> list[Recorded[Event]]:
+    def append(self, drafts: Sequence[Draft], cause: Cause, **checks: Any) -> list[Recorded[Event]]:
         """See EventLog.append."""
-        recorded = self._log.append(drafts, cause, expect=expect, claim=claim, lease=lease)
+        recorded = self._log.append(drafts, cause, **checks)
         self._ring(recorded)
         return recorded
 
-    def read(self, after: int = 0, limit: int = PAGE) -> list[Recorded[Event]]:
-        """See EventLog.read."""
-        return self._log.read(after, limit)
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._log, name)
 
-    def head(self) -> Head:
-        """See EventLog.head."""
-        return self._log.head()
 
-    def renew(self, lease: Lease) -> bool:
-        """See EventLog.renew."""
-        return self._log.renew(lease)
-
-    def leases(self) -> dict[str, tuple[Lease, int]]:
-        """See EventLog.leases."""
-        return self._log.leases()
-
-    def drop_leases(self) -> None:
-        """See EventLog.drop_leases."""
-        self._log.drop_leases()
+def ringing(log: EventLog, ring: Callable[[list[Recorded[Event]]], None]) -> EventLog:
+    """`log`, with a ring after each append."""
+    return cast(EventLog, RingingLog(log, ring))
 
 
 @dataclass(frozen=True)

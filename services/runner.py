@@ -167,7 +167,7 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> "Platform":
     from services import bus, eventlog, keyring
     from services.chain import uuid7
     from services.offloop import OffLoop
-    from services.platform import RingingLog, assemble
+    from services.platform import assemble, ringing
 
     off_loop = OffLoop()
     log, engine = eventlog.open_log(settings.database)
@@ -182,8 +182,9 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> "Platform":
 
     doorbell = bus.Doorbell(publish)
     eventlet.spawn(doorbell.run)
-    ringing = RingingLog(off_loop.wrap(log), doorbell.ring)
-    parts = assemble(settings, ringing, off_loop.wrap(ring), f"{os.uname().nodename}/{uuid7()}")
+    parts = assemble(
+        settings, ringing(off_loop.wrap(log), doorbell.ring), off_loop.wrap(ring), f"{os.uname().nodename}/{uuid7()}"
+    )
     parts.outputs.keep_only(set())
     return parts
 
