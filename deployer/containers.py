@@ -225,7 +225,7 @@ def connect() -> docker.DockerClient:
 
 def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
     """Run all tasks, up to AT_ONCE at a time; raises the first one's error after all have ended."""
-    waiting, errors = iter(list(enumerate(tasks))), dict[int, Exception]()
+    waiting, errors = iter(list(enumerate(tasks))), dict[int, BaseException]()
 
     def work() -> None:
         for number, task in waiting:
