@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from gitreceiver import stories
+from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
-from gitreceiver.push import vars_of
 from gitreceiver.session import Session
 from services.chain import Cause
 from services.eventlog import PAGE

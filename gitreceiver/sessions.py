@@ -7,8 +7,8 @@ from cli import dispatch
 from gitreceiver.context import SessionContext
 from gitreceiver.git_command import parse_git_command
 from gitreceiver.on_app_destroyed import remove
+from gitreceiver.on_git_push import Pusher
 from gitreceiver.ports import Ports
-from gitreceiver.push import Pusher
 from gitreceiver.receive_pack import receive_pack
 from gitreceiver.repository import repository
 from gitreceiver.session import Session

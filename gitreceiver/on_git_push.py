@@ -1,4 +1,4 @@
-"""What becomes of a push: it waits its turn, is recorded, and its build and deploy are shown until its end."""
+"""Hop 1: git push → push.received. It waits its turn, is recorded, and its build and deploy are shown to their end."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
