@@ -79,7 +79,7 @@ class LogFile:
         push = self.wait_for("push.received", after)
         found = wait_for(over, "the end of the push", 60)
         assert found
-        once = Counter(type for type in found if type not in BEGUN)
+        once = Counter(kind for kind in found if kind not in BEGUN)
         assert set(once.values()) == {1}, found
         return found
 
