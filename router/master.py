@@ -72,7 +72,11 @@ class Master:
             if refusal := self._emergency(since=logged):
                 raise RouteRefused(f"nginx refused the configuration: {refusal}")
             accepting = _accepting(master)
-            return len(accepting) == WORKERS and accepting.isdisjoint(before)
+            if len(accepting - before) < WORKERS:
+                return False
+            for old in accepting & before:  # the master itself tells them 100 ms after it started the new ones
+                _send(old, signal.SIGQUIT)
+            return accepting.isdisjoint(before)
 
         wait(switched, RouteRefused(f"nginx did not take the new configuration within {DEADLINE:g} s"))
 
