@@ -19,6 +19,8 @@ log = logging.getLogger("pushlog.deployer")
 
 EVERY = 30.0
 LONGEST_PAUSE = 300.0
+SECOND_LOOK = 0.25
+"""Docker tells of a death before its list shows it: seconds until the list is believed."""
 
 
 @dataclass
@@ -40,13 +42,13 @@ class Pauses:
 
 def for_ever(ports: Ports) -> None:
     """Mend at once, at every death of a container, and every EVERY seconds."""
-    pauses = Pauses({})
+    pauses, woken = Pauses({}), False
     ports.subnet()
     while True:
         ports.look.clear()
         with ports.mending:
             everything(ports, pauses)
-        ports.look.wait(EVERY if not pauses.started else 1.0)
+        woken = ports.look.wait(SECOND_LOOK if woken else 1.0 if pauses.started else EVERY)
         quiet = time.monotonic() - LONGEST_PAUSE
         pauses.started = {key: value for key, value in pauses.started.items() if value[1] > quiet}
 
