@@ -45,7 +45,7 @@ import time, zipfile
 
 def build_wheel(folder, config_settings=None, metadata_directory=None):
     """A wheel of nothing, after a while."""
-    time.sleep(3)
+    time.sleep(2)
     name = "slow-1-py3-none-any.whl"
     about = {
         "METADATA": "Metadata-Version: 2.1\\nName: slow\\nVersion: 1\\n",

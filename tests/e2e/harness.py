@@ -13,12 +13,12 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from itertools import groupby
 from pathlib import Path
 from typing import Any, TypeVar
 
 ROOT = Path(__file__).parents[2]
 EXAMPLES = ROOT / "examples"
+OVERLAP = 0.5
 T = TypeVar("T")
 
 
@@ -329,6 +329,7 @@ class Poller:
         self._over = threading.Event()
         self._thread = threading.Thread(target=self._poll, daemon=True)
         self.answers: list[Answer] = []
+        self._times: list[float] = []
         self.failures: list[str] = []
 
     def _poll(self) -> None:
@@ -338,13 +339,24 @@ class Poller:
             except OSError as error:
                 self.failures.append(repr(error))
                 continue
+            self._times.append(time.monotonic())
             self.answers.append(answer)
             if answer.status >= 500:
                 self.failures.append(f"{answer.status} {answer.text[:80]}")
 
     def phases(self) -> list[str]:
-        """The texts of the answers in order, each once for as long as it was the answer."""
-        return [text for text, _ in groupby(answer.text for answer in self.answers)]
+        """The texts of the answers in order, each once for as long as it was the answer.
+
+        Two may alternate for OVERLAP seconds: nginx's old workers accept beside the new ones for about 0.1 s.
+        """
+        phases: list[tuple[str, float]] = []
+        for answer, moment in zip(self.answers, self._times, strict=True):
+            now = {text for text, _ in phases[-1:]}
+            if phases and moment - phases[-1][1] < OVERLAP:
+                now |= {text for text, _ in phases[-2:]}
+            if answer.text not in now:
+                phases.append((answer.text, moment))
+        return [text for text, _ in phases]
 
     def wait_for(self, text: str) -> None:
         """Return once `text` was answered."""

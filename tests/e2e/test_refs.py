@@ -1,0 +1,274 @@
+"""What may be pushed where: the deploy branch, other branches and tags, stale and simultaneous pushes, clones."""
+
+import subprocess
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.e2e.apps import ECHO, SLOW
+from tests.e2e.harness import Checkout, Instance, Poller, wait_for
+
+Checkouts = Callable[..., Checkout]
+
+
+def test_the_first_pushed_branch_is_the_one_that_deploys(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    source.git("branch", "-m", "trunk")
+    source.push(app, "trunk")
+    source.edit("app.py", "one", "two")
+    source.commit()
+
+    stored = source.push(app, "trunk:main")
+    assert "remote: -----> main is stored and not deployed; trunk is the deploy branch" in stored.stderr
+    assert shared.get(app).text == "one"
+    assert shared.types(app)[-1] == "ref.moved"
+    assert shared.types(app).count("push.received") == 1
+
+    source.push(app, "trunk")
+    assert shared.get(app).text == "two"
+
+
+def test_all_branches_at_once_deploy_main_and_store_the_others(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    main = source.commit()
+    source.git("checkout", "-q", "-b", "another")
+    source.edit("app.py", "one", "two")
+    another = source.commit()
+
+    pushed = source.git("push", shared.url(app), "--all")
+
+    assert "remote: -----> another is stored and not deployed; main is the deploy branch" in pushed.stderr
+    assert shared.get(app).text == "one"
+    assert source.remote_ref(app, "refs/heads/main") == main
+    assert source.remote_ref(app, "refs/heads/another") == another
+
+
+def test_tags_are_stored_and_said_not_to_deploy(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    source.git("tag", "v1.0")
+    source.git("tag", "-a", "-m", "with a note", "v1.1")
+
+    pushed = source.git("push", shared.url(app), "--tags")
+
+    for tag in ("v1.0", "v1.1"):
+        assert f"remote: -----> {tag} is stored and not deployed; main is the deploy branch" in pushed.stderr
+        assert source.remote_ref(app, f"refs/tags/{tag}") == source.git("rev-parse", tag).stdout.strip()
+    assert shared.types(app).count("push.received") == 1
+
+
+def test_a_tag_alone_creates_an_app_that_deploys_nothing_yet(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    source.git("tag", "v1.0")
+
+    assert "remote: -----> v1.0 is stored and not deployed" in source.push(app, "v1.0").stderr
+    assert "push.received" not in shared.types(app)
+    source.push(app)
+    assert shared.get(app).text == "one"
+
+
+def test_clone_and_fetch_get_what_was_pushed(shared: Instance, checkout: Checkouts, app: str, tmp_path: Path) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    source.git("tag", "v1.0")
+    source.git("push", shared.url(app), "v1.0", "main:another")
+
+    clone = Checkout.clone(app, tmp_path / "clone", shared)
+    assert clone.git("log", "--format=%H %s").stdout == source.git("log", "--format=%H %s", "main").stdout
+    assert clone.git("branch", "--show-current").stdout == "main\n"
+    assert {"origin/another", "origin/main"} <= set(
+        clone.git("branch", "-r", "--format=%(refname:short)").stdout.split()
+    )
+    assert (clone.path / "app.py").read_text() == ECHO["app.py"]
+
+    source.edit("app.py", "one", "two")
+    changed = source.commit()
+    source.push(app)
+    clone.git("fetch", "-q")
+    assert clone.git("rev-parse", "origin/main").stdout.strip() == changed
+    assert clone.git("rev-parse", "v1.0").stdout == source.git("rev-parse", "v1.0").stdout
+    clone.git("fsck", "--strict")
+
+
+def test_a_commit_whose_push_failed_is_in_no_clone(
+    shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
+) -> None:
+    source = checkout(shared, ECHO)
+    good = source.commit()
+    source.push(app)
+    source.write("Procfile", "")
+    source.commit()
+    assert source.push(app, check=False).returncode == 1
+
+    clone = Checkout.clone(app, tmp_path / "clone", shared)
+    assert clone.git("rev-parse", "HEAD").stdout.strip() == good
+
+
+def test_nothing_to_push_says_so_and_deploys_nothing(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    before = shared.types(app).count("release.created")
+
+    assert "Everything up-to-date" in source.push(app).stderr
+    assert shared.types(app).count("release.created") == before
+
+
+def test_deletes_and_odd_refs_are_refused_with_one_sentence(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    source.push(app, "main:another")
+    before = shared.head()
+
+    for refspec, reason in (
+        (":another", "remote does not support deleting refs"),
+        (":main", "remote does not support deleting refs"),
+        ("main:refs/notes/commits", "invalid ref name"),
+        ("main:refs/for/main", "invalid ref name"),
+        ("HEAD:refs/heads/-h", "invalid ref name"),
+    ):
+        refused = source.push(app, refspec, check=False)
+        assert refused.returncode == 1, refspec
+        assert f"({reason})" in refused.stderr, refspec
+        assert refused.stderr.count("rejected]") == 1, refspec
+    assert settled(shared, before) == before
+    assert shared.get(app).text == "one"
+
+
+def test_a_good_branch_is_taken_beside_a_refused_one(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+
+    pushed = source.git("push", shared.url(app), "main", "main:refs/odd/one", check=False)
+
+    assert pushed.returncode == 1
+    assert "[remote rejected] main -> refs/odd/one (invalid ref name)" in pushed.stderr
+    assert "[new branch]      main -> main" in pushed.stderr
+    assert shared.get(app).text == "one"
+
+
+def test_an_odd_app_name_is_refused_with_one_sentence(shared: Instance, checkout: Checkouts) -> None:
+    source = checkout(shared, ECHO)
+    before = shared.head()
+
+    for name in ("Upper", "a..b", "-rf", "under_score", "a" * 64):
+        refused = source.push(name, check=False)
+        assert refused.returncode == 128, name
+        assert " is not an app name; allowed are 1 to 63 of a-z, 0-9" in refused.stderr, name
+    assert settled(shared, before) == before
+
+
+def test_a_clone_of_no_app_says_that_it_does_not_exist(shared: Instance, app: str, tmp_path: Path) -> None:
+    refused = Checkout(tmp_path, shared).git("clone", shared.url(app), str(tmp_path / "clone"), check=False)
+
+    assert refused.returncode == 128
+    assert f"App {app} does not exist" in refused.stderr
+
+
+def test_a_stale_push_is_told_to_fetch_first(shared: Instance, checkout: Checkouts, app: str, tmp_path: Path) -> None:
+    first = checkout(shared, ECHO)
+    first.push(app)
+    second = Checkout.clone(app, tmp_path / "second", shared)
+    first.edit("app.py", "one", "two")
+    first.commit()
+    first.push(app)
+    second.write("README", "hello\n")
+    second.commit()
+
+    stale = second.push(app, check=False)
+    assert stale.returncode == 1
+    assert "! [rejected]        main -> main (fetch first)" in stale.stderr
+    assert shared.get(app).text == "two"
+
+    second.git("pull", "-q", "--rebase", "origin", "main")
+    second.push(app)
+    assert shared.get(app).text == "two"
+    assert second.remote_ref(app) == second.git("rev-parse", "HEAD").stdout.strip()
+
+
+def test_a_force_push_deploys_another_history(shared: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    source.git("checkout", "-q", "--orphan", "anew")
+    source.edit("app.py", "one", "two")
+    anew = source.commit()
+
+    assert "[rejected]" in source.push(app, "anew:main", check=False).stderr
+    with Poller(shared, app) as visitor:
+        source.push(app, "+anew:main")
+
+    assert not visitor.failures
+    assert shared.get(app).text == "two"
+    assert source.remote_ref(app) == anew
+
+
+def test_simultaneous_pushes_are_taken_one_after_the_other(
+    shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
+) -> None:
+    checkout(shared, {**ECHO, "Procfile": "web: ls people | tr '\\n' ' ' > list; exec python3 -m http.server $PORT\n",
+                      "people/nobody": ""}).push(app)  # fmt: skip
+    people = [Checkout.clone(app, tmp_path / f"person{number}", shared) for number in range(5)]
+    for person in people:
+        person.write(f"people/{person.path.name}", "")
+        person.commit(person.path.name)
+    tries: list[subprocess.CompletedProcess[str]] = []
+
+    def push(person: Checkout) -> None:
+        while (tried := person.push(app, check=False)).returncode:
+            tries.append(tried)
+            person.git("pull", "-q", "--rebase", "origin", "main")
+
+    pushing = [threading.Thread(target=push, args=(person,)) for person in people]
+    with Poller(shared, app, "/list") as visitor:
+        for thread in pushing:
+            thread.start()
+        for thread in pushing:
+            thread.join()
+
+    assert not visitor.failures
+    assert len(tries) >= 4
+    assert all("(fetch first)" in tried.stderr for tried in tries), [tried.stderr for tried in tries]
+    assert set(shared.get(app, "/list").text.split()) == {"nobody", *(person.path.name for person in people)}
+    story = [event for event in shared.events(app) if event["type"] in ("push.received", "ref.moved")]
+    assert [event["type"] for event in story] == ["push.received", "ref.moved"] * 6, "one after the other"
+    moves = [event["data"] for event in story[1::2]]
+    assert [move["old"] for move in moves] == [None, *(move["new"] for move in moves[:-1])]
+    assert people[0].remote_ref(app) == moves[-1]["new"]
+    assert visitor.phases() == sorted(visitor.phases(), key=len), "each release has one person more"
+
+
+def test_a_push_that_waits_for_another_says_so(shared: Instance, checkout: Checkouts, app: str, tmp_path: Path) -> None:
+    source = checkout(shared)
+    source.push(app)
+    second = Checkout.clone(app, tmp_path / "second", shared)
+    second.commit("second")
+    for name, text in SLOW.items():
+        source.write(name, text)
+    source.commit("slow")
+
+    with shared.running(["git", "push", shared.url(app), "main"], source.path) as first:
+        first.wait_for_line("Installing dependencies")
+        waited = second.push(app, check=False)
+        assert first.wait() == 0
+
+    assert f"remote: -----> Waiting for the push to {app} before this one" in waited.stderr
+    assert "! [remote rejected] main -> main (fetch first)" in waited.stderr
+
+
+def test_a_client_that_hangs_up_in_mid_build_does_not_stop_its_push(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(shared, SLOW)
+    commit = source.commit()
+
+    with shared.running(["git", "push", shared.url(app), "main"], source.path) as push:
+        push.wait_for_line("Installing dependencies")
+    assert "build.succeeded" not in shared.types(app)
+
+    wait_for(lambda: source.remote_ref(app) == commit, "the ref's move")
+    assert shared.get(app).status == 200
+    assert shared.types(app).count("build.started") == 1
+
+
+def settled(instance: Instance, before: int) -> int:
+    """The head of the log but for what earlier tests' apps still had to do."""
+    late = {"release.retired"}
+    return max(e["position"] for e in instance.events() if e["position"] <= before or e["type"] not in late)
