@@ -140,7 +140,7 @@ class KeyAdded(Event, type="key.added", emitter="gitreceiver", terminal=True):
 
 
 class KeyRemoved(Event, type="key.removed", emitter="gitreceiver", terminal=True):
-    """A public key may nothing from here on."""
+    """A public key may do nothing from here on."""
 
     name: KeyNameField
     fingerprint: FingerprintField
