@@ -28,6 +28,7 @@ class Projections:
         self._reading = threading.Lock()
         self._advanced = threading.Condition()
         self.deciding = threading.Lock()
+        self._begun = self._ended = 0
         self.position = 0
         self.turn = 0
 
@@ -43,18 +44,25 @@ class Projections:
 
     def catch_up(self) -> int:
         """Take in all that stands in the log now; returns the position. Call it before deciding or answering."""
+        asked = self._begun
         with self._reading:
-            before = self.position
-            while page := self._log.read(self.position):
-                for event in page:
-                    for fold in self._folds:
-                        fold.evolve(event)
-                    self.position = event.position
-                if len(page) < PAGE:
-                    break
+            if self._ended <= asked:  # else a read that began after we asked took it all in
+                self._begun += 1
+                self._take_in()
+                self._ended = self._begun
+        return self.position
+
+    def _take_in(self) -> None:
+        before = self.position
+        while page := self._log.read(self.position):
+            for event in page:
+                for fold in self._folds:
+                    fold.evolve(event)
+                self.position = event.position
+            if len(page) < PAGE:
+                break
         if self.position > before:
             self.wake()
-        return self.position
 
     def follow(self, every: float) -> None:
         """Catch up for ever: when something may have happened, and every `every` seconds in case no bell was heard.

@@ -1,0 +1,53 @@
+"""Taking in the log: who asks has all that was recorded before, whoever reads it."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+from services.chain import Draft
+from services.events import AppCreated, app_stream
+from services.memorylog import MemoryLog
+from services.projections import Projections
+from tests.unit.story import APP, WHO
+
+PATIENCE = 10
+
+
+class SlowLog(MemoryLog):
+    """A log whose first read stands still, what it read in its hand, until it is let go."""
+
+    def __init__(self):
+        super().__init__()
+        self.reads, self.reading, self.go_on = 0, threading.Event(), threading.Event()
+
+    def read(self, *args):
+        found = super().read(*args)
+        self.reads += 1
+        if self.reads == 1:
+            self.reading.set()
+            assert self.go_on.wait(PATIENCE)
+        return found
+
+
+class Positions:
+    """A fold that notes what it was given."""
+
+    def __init__(self):
+        self.seen = []
+
+    def evolve(self, event):
+        self.seen.append(event.position)
+
+
+def test_what_is_recorded_while_a_read_is_under_way_is_there_for_who_asks_then():
+    log, positions = SlowLog(), Positions()
+    projections = Projections(log)
+    projections.add(positions)
+    with ThreadPoolExecutor() as pool:
+        early = pool.submit(projections.catch_up)
+        assert log.reading.wait(PATIENCE)
+        (recorded,) = log.append([Draft(app_stream(APP), "hello", AppCreated(app=APP, name="hello"))], WHO)
+        late = pool.submit(projections.catch_up)
+        log.go_on.set()
+        assert late.result(PATIENCE) == recorded.position
+        early.result(PATIENCE)
+    assert positions.seen == [recorded.position]
