@@ -1,6 +1,7 @@
 """The documentation, held against the code."""
 
 import ast
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -26,6 +27,9 @@ README = (ROOT / "README.md").read_text()
 EVENT = re.compile(r"\b[a-z]+\.[a-z]+\b")
 ROW = re.compile(r"\| (\d) \| `([^`]+)` \| ([^|]+) \| ([^|]+) \|")
 HOP = re.compile(r"Hop (\d): ([^→]+) → ([^:]+?)\. [A-Z]")
+SHOWN = re.compile(
+    r"(?:^ *(?:\$ )?(?:\S*/)?pushlog|`pushlog|-p 2222 pushlog@\S+|ssh_config localhost) ([a-z][a-z:-]*)", re.M
+)
 MENDS = re.compile(r"Mends after ([a-z.]+): ")
 
 
@@ -177,9 +181,14 @@ def test_every_page_is_linked_from_the_readme() -> None:
 
 @pytest.mark.parametrize("page", PAGES)
 def test_every_command_that_a_page_shows_exists(page: Path) -> None:
-    known = {*COMMANDS, *ALIASES, *runner.platform.commands}
-    shown = re.findall(r"(?:^(?:\$ )?|`|/bin/)pushlog ([a-z][a-z:-]*)", text(page), re.MULTILINE)
-    assert [name for name in shown if name not in known] == []
+    shown = set(SHOWN.findall(text(page)))
+    assert shown <= {*COMMANDS, *ALIASES, *runner.platform.commands}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_script_that_a_page_shows_can_be_run(page: Path) -> None:
+    for name in re.findall(r"(?:^ *|`)(script/\w+)", text(page), re.MULTILINE):
+        assert os.access(ROOT / name, os.X_OK), name
 
 
 @pytest.mark.parametrize("page", PAGES)
