@@ -7,7 +7,7 @@ from builder.state import App
 from services.blobs import LiveOutput
 from services.claims import MAX_ATTEMPTS
 from services.decide import conclude
-from services.errors import LeaseLost
+from services.errors import LeaseLost, NotOpenable
 from services.events import BuildFailed, BuildStarted, BuildSucceeded, Event, PushReceived, Recorded
 
 
@@ -44,7 +44,7 @@ def build(ports: Ports, app: App, push: Recorded[PushReceived], attempt: int, ou
             env=ports.keyring.open_all(app.id, app.config),
         )
         result = buildstep.build(ports.client, ports.settings, request, output.write)
-    except BuildRefused as error:
+    except (BuildRefused, NotOpenable) as error:
         kept = ports.blobs.put_bytes(bytes(output.kept))
         return BuildFailed(app=app.id, attempt=attempt, reason=str(error), output=kept)
     return BuildSucceeded(
