@@ -1,0 +1,146 @@
+"""What config:set is given is sealed: it is found nowhere but with the asker and in the app."""
+
+import base64
+import stat
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from tests.e2e.apps import ECHO
+from tests.e2e.harness import Checkout, Instance, docker
+from tests.e2e.world import Said, at_once, in_docker, processes, serving
+
+Checkouts = Callable[..., Checkout]
+
+NEEDS_IT = {
+    **{name: text for name, text in ECHO.items() if name != ".null"},
+    "requirements.txt": "./needs-it\n",
+    "needs-it/pyproject.toml": '[build-system]\nrequires = []\nbuild-backend = "backend"\nbackend-path = ["."]\n',
+    "needs-it/backend.py": '''
+import os, zipfile
+
+def build_wheel(folder, config_settings=None, metadata_directory=None):
+    """A wheel of nothing, where CANARY is set."""
+    os.environ["CANARY"]
+    name = "needs_it-1-py3-none-any.whl"
+    about = {
+        "METADATA": "Metadata-Version: 2.1\\nName: needs-it\\nVersion: 1\\n",
+        "WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+        "RECORD": "",
+    }
+    with zipfile.ZipFile(f"{folder}/{name}", "w") as wheel:
+        for file, text in about.items():
+            wheel.writestr(f"needs_it-1.dist-info/{file}", text)
+    return name
+''',
+}
+"""Its build fails unless it is given CANARY."""
+
+
+@contextmanager
+def watched_processes(secret: str) -> Iterator[set[str]]:
+    """The command lines on this machine that hold `secret` at any look within."""
+    found: set[str] = set()
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(0.002):
+            for path in Path("/proc").glob("[0-9]*/cmdline"):
+                try:
+                    line = path.read_bytes()
+                except OSError:
+                    continue
+                if secret.encode() in line:
+                    found.add(line.replace(b"\0", b" ").decode(errors="replace"))
+
+    thread = threading.Thread(target=watch, daemon=True)
+    thread.start()
+    try:
+        yield found
+    finally:
+        over.set()
+        thread.join()
+
+
+def holders(folder: Path, secret: str) -> list[Path]:
+    """The files below a folder in which `secret` stands, as it is or in Base64."""
+    shapes = [secret.encode(), *(base64.b64encode(b" " * shift + secret.encode())[4:-4] for shift in range(3))]
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [path for path in files if any(shape in path.read_bytes() for shape in shapes)]
+
+
+def test_a_secret_is_found_nowhere_but_with_the_asker_and_in_the_app(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    secret = f"canary-{app}-1f8c0f3d"
+    mistakes = [
+        f"config:set {app} BAD-KEY={secret}",
+        f"config:set {app} PORT={secret}",
+        f"config:set {app} CANARY={secret} CANARY={secret}",
+        f"config:sett {app} CANARY={secret}",
+        f"--app {app} config:set CANARY={secret} --no-such-flag={secret}",
+        f"config:set no-such-app CANARY={secret}",
+        f"config:set --encoded {app} CANARY={secret}!",
+        f"config:set {app} 'CANARY={secret}",
+    ]
+    shared.ssh("apps:create", app)
+    with watched_processes(secret) as seen:
+        (said,) = at_once(shared, [f"config:set {app} CANARY={secret}"])
+        assert said.code == 0
+        checkout(shared, NEEDS_IT).push(app)
+        (again,) = at_once(shared, [f"config:set {app} CANARY={secret}-2 OTHER={secret}-3"])
+        refused = at_once(shared, mistakes)
+    assert again.code == 0
+    assert {each.code for each in refused} <= {1, 20}
+    assert not [each for each in refused if secret in each.out + each.err]
+
+    assert shared.get(app, "/CANARY").text == f"{secret}-2"
+    assert at_once(shared, [f"config:get {app} CANARY"]) == [Said(0, f"{secret}-2\n", "")]
+    assert seen == set()
+    assert holders(shared.home, secret) == []
+    for words in (["events"], ["events", app], ["releases", app], ["builds:output", app], ["logs", app]):
+        assert secret not in shared.ssh(*words).stdout
+    assert secret not in shared.ssh("events", "--format", "json").stdout
+    for image in in_docker(shared.name)["images"]:
+        assert secret not in docker("image", "inspect", image) + docker("history", "--no-trunc", image)
+    for pid in processes(shared.home):
+        assert secret.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def test_what_an_instance_keeps_is_for_its_user_alone(shared: Instance) -> None:
+    assert stat.S_IMODE((shared.home / "master.key").stat().st_mode) == 0o600
+    others = [
+        path
+        for path in shared.home.iterdir()
+        if stat.S_IMODE(path.stat().st_mode) & (0o007 if path.is_file() else 0o006)
+    ]
+    assert others == []
+
+
+def test_another_master_key_opens_nothing_and_says_so(mortal: Instance, checkout: Checkouts, app: str) -> None:
+    source = checkout(mortal, ECHO)
+    source.push(app)
+    mortal.ssh("config:set", app, "CANARY=one")
+    container = serving(mortal, app)
+    key = mortal.home / "master.key"
+    right = key.read_text()
+    mortal.kill()
+    try:
+        key.write_text("0" * 64)
+        mortal.up()
+        get = mortal.ssh("config:get", app, "CANARY", check=False)
+        assert (get.returncode, get.stdout) == (1, "")
+        assert get.stderr == " !     the master key does not open this instance's keyring; it is another one\n"
+        assert mortal.ssh("config:set", app, "OTHER=two", check=False).stderr == get.stderr
+        source.commit("again")
+        pushed = source.push(app, check=False)
+        assert pushed.returncode == 1
+        assert "the master key does not open this instance's keyring" in pushed.stderr
+        assert serving(mortal, app)["Id"] == container["Id"]
+    finally:
+        mortal.kill()
+        key.write_text(right)
+    mortal.up()
+    assert mortal.ssh("config:get", app, "CANARY").stdout == "one\n"
+    assert mortal.get(app, "/CANARY").text == "one"
