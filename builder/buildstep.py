@@ -45,6 +45,12 @@ def build(
         return BuildResult(_add_source(job, base), stack.id, buildpack.name.lower(), processes)
 
 
+def check(client: docker.DockerClient) -> None:
+    """Return when Docker answers; raises Unavailable when it does not."""
+    with translated():
+        client.api.ping()
+
+
 def remove_leftovers(client: docker.DockerClient, settings: Settings, keep: Collection[tuple[str, int]]) -> None:
     """Remove this instance's build containers, but for those whose (work, attempt) is in `keep`."""
     kept = {(work, str(attempt)) for work, attempt in keep}
@@ -99,7 +105,7 @@ def _stack(client: docker.DockerClient, settings: Settings) -> containers.Image:
 def _add_source(job: Job, base: str) -> str:
     """The id of an image of `base` with the tree in /app, made from a container that never starts."""
     with containers.container(job.client, base, job.labels, {"network_mode": "none"}) as container:
-        containers.put(job.client, container, "/app", job.source.tar(owner=APP_ID))
+        containers.put(job.client, container, job.source.tar(owner=APP_ID, folder="app/"))
         tag = f"{job.request.work}-{job.request.attempt}"
         labels = job.commit_labels("app", commit=job.request.commit)
         return containers.commit(job.client, container, job.repository, tag, labels)

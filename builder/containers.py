@@ -67,9 +67,12 @@ def container(
             log.warning("build container %s stays until the next clean-up: %s", made, error)
 
 
-def put(client: docker.DockerClient, container: str, folder: str, tar: Iterable[bytes]) -> None:
-    """Unpack a tar into a folder of the container, which need not run."""
-    client.api.put_archive(container, folder, tar)
+def put(client: docker.DockerClient, container: str, tar: Iterable[bytes]) -> None:
+    """Unpack a tar at the root of the container, which need not run.
+
+    Unpacked in a folder, Docker would refuse links that lead out of that.
+    """
+    client.api.put_archive(container, "/", tar)
 
 
 def start(client: docker.DockerClient, container: str) -> None:

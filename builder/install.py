@@ -44,7 +44,7 @@ def _make(job: Job, stack: str, buildpack: Buildpack, dependencies: Dependencies
     # the container lives as long as the build may take: a limit that holds even if Pushlog is gone meanwhile
     lifetime = ["/bin/sleep", str(job.settings.build_timeout)]
     with containers.container(job.client, stack, job.labels, host, lifetime) as container:
-        containers.put(job.client, container, "/app", job.source.tar(owner=APP_ID, names=dependencies.files))
+        containers.put(job.client, container, job.source.tar(owner=APP_ID, folder="app/", names=dependencies.files))
         containers.start(job.client, container)
         _run(job, container, dependencies.command, _environment(job, buildpack))
         # what is left in /app is of use only where the command may have built in place

@@ -15,13 +15,16 @@ def on_push_received(push: Recorded[PushReceived], ports: Ports) -> None:
     """Build the push, unless another builder does. What an attempt before this one left is removed first."""
     app = ports.state.apps[push.data.app]
     attempt = app.builds[push.id].attempt + 1
-    lease = ports.claims.claim(push, BuildStarted(app=app.id, attempt=attempt), attempt, "builder")
+    output = ports.outputs.open(push.correlationid)
+    with output.telling():
+        buildstep.check(ports.client)  # before the claim: waiting for Docker is no attempt
+        lease = ports.claims.claim(push, BuildStarted(app=app.id, attempt=attempt), attempt, "builder")
     if lease is None:
         return
     ports.projections.catch_up()
-    with ports.claims.renewing(lease):
+    with ports.claims.renewing(lease), output.telling():
         buildstep.remove_leftovers(ports.client, ports.settings, ports.state.attempts())
-        outcome = build(ports, app, push, attempt, ports.outputs.open(push.correlationid))
+        outcome = build(ports, app, push, attempt, output)
         try:
             conclude(ports.log, push, outcome, "builder", lease)
         except LeaseLost:

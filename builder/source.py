@@ -97,15 +97,16 @@ class Source:
                 total.update(head.encode(errors="surrogateescape"))
         return total.hexdigest()
 
-    def tar(self, *, owner: int, names: Collection[str] | None = None) -> Iterator[bytes]:
+    def tar(self, *, owner: int, folder: str = "", names: Collection[str] | None = None) -> Iterator[bytes]:
         """A tar of `names` (the whole tree for None) in chunks, everything owned by `owner` as user and group id.
 
-        Modes are 0755 for directories and executables and 0644 for other files, whatever the source says.
+        Paths begin with `folder`, such as `app/`. Modes are 0755 for directories and executables and 0644 for other
+        files, whatever the source says.
         """
         buffer = bytearray()
         with self._path.open("rb") as tar:
             for name, member in self._selected(names):
-                buffer += _header(name, member, owner)
+                buffer += _header(folder + name, member, owner)
                 tar.seek(member.offset)
                 for start in range(0, member.size, CHUNK):
                     buffer += tar.read(min(CHUNK, member.size - start))

@@ -203,18 +203,16 @@ def translated() -> Iterator[None]:
     try:
         yield
     except APIError as error:
-        if error.status_code is not None and error.status_code >= 500 and "Address already in use" not in str(error):
-            sentence = str(error.explanation or error)
-            if is_the_containers_fault(sentence):
-                raise ContainerRefused(sentence) from None
+        sentence = str(error.explanation or error)
+        if error.is_server_error() and not is_the_containers_fault(sentence):
             raise Unavailable(f"Docker failed: {sentence}") from None
-        raise ContainerRefused(str(error.explanation or error)) from None
+        raise ContainerRefused(sentence) from None
     except (DockerException, requests.RequestException) as error:
         raise Unavailable(f"Docker does not answer: {error}") from None
 
 
 def is_the_containers_fault(sentence: str) -> bool:
-    """Whether a 500 of Docker's says that this container cannot start, rather than that Docker is ill."""
+    """Whether a 500 of Docker's says that this container cannot start, rather than that trying again may help."""
     return "OCI runtime create failed" in sentence or "failed to create shim" in sentence
 
 

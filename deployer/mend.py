@@ -54,9 +54,12 @@ def for_ever(ports: Ports) -> None:
 
 
 def listen(ports: Ports) -> None:
-    """Ask for a look whenever Docker tells of a container that died or was removed."""
-    for _ in ports.containers.deaths():
+    """Ask for a look whenever Docker tells of a container that died or was removed, and when Docker was away."""
+    while True:
+        for _ in ports.containers.deaths():
+            ports.look.set()
         ports.look.set()
+        time.sleep(1)
 
 
 def everything(ports: Ports, pauses: Pauses) -> None:

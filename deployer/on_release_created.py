@@ -16,14 +16,19 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
     """Start what the release needs beside what serves. The old containers are not touched."""
     app = ports.state.apps[release.data.app]
     attempt = app.candidate.attempt + 1 if app.candidate and app.candidate.release == release.data.number else 1
-    slots = plan.slots(release, attempt, app.current, alive(ports, app), ports.subnet(), ports.state.addresses())
-    started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
-    lease = ports.claims.claim(release, started, attempt, "deployer")
+    output = ports.outputs.open(release.correlationid)
+    with output.telling():
+        subnet, running = ports.subnet(), alive(ports, app)
+    with ports.projections.deciding:  # so that two releases never choose one address
+        ports.projections.catch_up()
+        slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses())
+        started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
+        lease = ports.claims.claim(release, started, attempt, "deployer")
+        ports.projections.catch_up()
     if lease is None:
         return
-    ports.projections.catch_up()
-    with ports.claims.renewing(lease):
-        outcome = deploy(ports, app, release.data, attempt, slots, ports.outputs.open(release.correlationid))
+    with ports.claims.renewing(lease), output.telling():
+        outcome = deploy(ports, app, release.data, attempt, slots, output)
         try:
             conclude(ports.log, release, outcome, "deployer", lease)
         except LeaseLost:

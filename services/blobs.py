@@ -6,11 +6,13 @@ The events hold the digests. Today both are folders of the home that the service
 import hashlib
 import os
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from services import files
+from services.errors import Unavailable
 
 CHUNK = 1 << 20
 
@@ -101,6 +103,15 @@ class LiveOutput:
         """Add a warning or error, each line marked."""
         for part in text.splitlines() or [""]:
             self.line(f" !     {part}")
+
+    @contextmanager
+    def telling(self) -> Iterator[None]:
+        """Say that work waits for a part that does not answer; the error goes on to whoever tries again."""
+        try:
+            yield
+        except Unavailable as error:
+            self.error(f"{error}; this waits and is tried again")
+            raise
 
 
 class Outputs:

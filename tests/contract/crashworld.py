@@ -132,6 +132,9 @@ class Api:
     def containers(self, **filters: Any) -> list[dict[str, Any]]:
         return [{"Id": identifier, "Labels": labels} for identifier, labels in self.made.items()]
 
+    def ping(self) -> bool:
+        return True
+
     def images(self, **filters: Any) -> list[dict[str, Any]]:
         return []
 
