@@ -226,6 +226,12 @@ def test_a_tree_that_cannot_become_an_app_is_refused_before_anything_is_made(wor
     assert workshop.images() == []
 
 
+def test_links_stay_links_wherever_they_lead(workshop):
+    links = {"passwd": "/etc/passwd", "up": "../../..", "self": "self"}
+    result = workshop.build({**NULL, **{name: link(target) for name, target in links.items()}})
+    assert workshop.run(result.image, "readlink", *links).split() == list(links.values())
+
+
 def test_no_docker_and_no_stack_are_unavailable(workshop):
     with pytest.raises(Unavailable, match="the stack image no/stack:here is not there"):
         workshop.build(NULL, stack_image="no/stack:here")
