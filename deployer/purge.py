@@ -1,7 +1,9 @@
 """The end of an instance's containers and network."""
 
+from functools import partial
+
 from deployer import containers
-from deployer.containers import Containers, gone_is_fine, translated
+from deployer.containers import Containers, gone_is_fine, side_by_side, translated
 from services.settings import Settings
 
 
@@ -15,8 +17,8 @@ def purge(settings: Settings) -> None:
     mine = {"label": f"pushlog.instance={settings.instance}"}
     with translated():
         found = client.api.containers(all=True, quiet=True, filters=mine)
-    for container in found:
-        Containers(client, settings).remove(container["Id"])
+    ours = Containers(client, settings)
+    side_by_side([partial(ours.remove, row["Id"]) for row in found])
     with translated(), gone_is_fine():
         for network in client.api.networks(filters=mine):
             client.api.remove_network(network["Id"])
