@@ -10,6 +10,8 @@ from services.events import Slot
 from services.settings import Settings
 
 WEB = "web"
+LOOK = 0.1
+"""Seconds between questions to Docker: its answers take CPU from the app that starts."""
 
 
 class Unhealthy(PushlogError):
@@ -20,18 +22,20 @@ def wait(slot: Slot, look: Callable[[], Look | None], settings: Settings) -> Non
     """Return when the container of `slot` is healthy. Raises Unhealthy as soon as it cannot be any more."""
     name = f"{slot.process}.{slot.number}"
     limit = settings.check_timeout if slot.process == WEB else settings.check_uptime
-    start = time.monotonic()
+    start = looked = time.monotonic()
     pause = 0.005
     while True:
         if slot.process == WEB and accepts(slot.address, slot.port):
             return
-        seen = look()
-        if seen is None or not seen.running:
-            raise Unhealthy(f"{name} {ended(seen)}")
-        if time.monotonic() - start >= limit:
+        now = time.monotonic()
+        if now - looked >= LOOK or now - start >= limit:
+            looked, seen = now, look()
+            if seen is None or not seen.running:
+                raise Unhealthy(f"{name} {ended(seen)}")
+        if now - start >= limit:
             break
         time.sleep(pause)
-        pause = min(pause * 1.3, 0.25)
+        pause = min(pause * 1.05, LOOK)
     if slot.process == WEB:
         raise Unhealthy(
             f"{name} did not accept connections on port {slot.port} within {limit:g} s; it must listen on $PORT"
