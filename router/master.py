@@ -17,6 +17,7 @@ DEADLINE = 10.0
 LOG_LIMIT = 16 * 1024 * 1024
 MASTER = "nginx: master process .*"
 WORKER = "nginx: worker process"
+ANY = "nginx: .*"
 # nginx writes its title over its arguments and environment: with an empty environment the title would be cut.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
@@ -39,6 +40,10 @@ class Master:
             if self._is_ours(pid, MASTER):
                 return pid
         return next(self._ours(MASTER), None)
+
+    def is_there(self) -> bool:
+        """Whether a master or any worker runs."""
+        return any(self._ours(ANY))
 
     def test(self, config: str) -> None:
         """Raise RouteRefused, with nginx's reason, unless nginx takes the configuration."""
@@ -84,10 +89,10 @@ class Master:
         """Let requests finish for `grace` seconds, then end them; return when no process of this nginx is left."""
         for number, seconds in ((signal.SIGQUIT, grace), (signal.SIGTERM, DEADLINE)):
             master = self.pid()
-            for pid in [master] if master else list(self._ours("nginx: .*")):
+            for pid in [master] if master else list(self._ours(ANY)):
                 _send(pid, number)
             with suppress(Unavailable):
-                return wait(lambda: not any(self._ours("nginx: .*")), Unavailable(""), seconds)
+                return wait(lambda: not any(self._ours(ANY)), Unavailable(""), seconds)
         raise Unavailable(f"nginx did not stop within {grace + DEADLINE:g} s")
 
     def trim_log(self) -> None:

@@ -70,6 +70,10 @@ class Nginx:
         with self._lock:
             self._master.stop(self._settings.drain)
 
+    def is_there(self) -> bool:
+        """Whether any process of this nginx runs, be it a worker whose master was killed."""
+        return self._master.is_there()
+
     def status(self) -> dict[str, Any]:
         """`running`, the master's `pid`, and the id of the `tree` that it serves (None when it does not say)."""
         pid = self._master.pid()

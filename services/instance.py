@@ -92,9 +92,10 @@ def detach(settings: Settings, say: Callable[[str], None]) -> None:
         time.sleep(0.05)
     with log.open("rb") as file:
         file.seek(start)
-        words = file.read().decode(errors="replace").strip().splitlines()
+        words = file.read().decode(errors="replace").rstrip().splitlines()
     process.kill()
-    raise Unavailable("\n".join(["Pushlog did not start; its last words:", *words[-10:]]))
+    last = [word.removeprefix(" !     ") for word in words[-10:]]
+    raise Unavailable("\n".join(["Pushlog did not start; its last words:", *last]))
 
 
 def stop(settings: Settings, say: Callable[[str], None]) -> None:

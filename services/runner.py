@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from services.platform import Platform
 
 SERVICES = ("configsvc", "builder", "deployer", "router", "gitreceiver")
+CHECKED = ("gitreceiver", "router")
 PURGED = ("router", "deployer", "builder")
 STOP_GRACE = 5.0
 POLL = 2.0
@@ -100,11 +101,16 @@ def guarded(run: Callable[[], Any]) -> int:
 
 
 def serve(settings: Settings, services: Sequence[str] = SERVICES) -> None:
-    """Run the services in this process until it is told to stop. Raises Refused when another holds the home."""
+    """Run the services in this process until it is told to stop.
+
+    Raises Refused when another process holds the home, Unavailable when a port is taken.
+    """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     logging.getLogger("pushlog").setLevel(logging.INFO)
     logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
     with instance.locked(settings):
+        for name in CHECKED:
+            importlib.import_module(f"{name}.ready").check(settings)
         _serve_locked(settings, services)
 
 

@@ -1,0 +1,26 @@
+"""Whether a port can be listened on, asked before anything starts, so that the answer is a sentence."""
+
+import errno
+import socket
+
+from services.errors import Unavailable
+
+
+def check(setting: str, bind: str, port: int) -> None:
+    """Raise Unavailable, naming the setting, when nobody can listen at the address `bind` (empty: any) and `port`."""
+    host = bind.removeprefix("[").removesuffix("]") or None
+    found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    for family, kind, protocol, _, address in found:
+        try:
+            with socket.socket(family, kind, protocol) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                if family == socket.AF_INET6:
+                    probe.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                probe.bind(address)
+                probe.listen()
+        except OSError as error:
+            if bind or error.errno in (errno.EADDRINUSE, errno.EACCES):  # without IPv6 the other family serves
+                reason = error.strerror or error
+                raise Unavailable(
+                    f"{setting}: {port} cannot be listened on: {reason}; allowed is a free port"
+                ) from None
