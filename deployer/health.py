@@ -35,7 +35,7 @@ def wait(slot: Slot, look: Callable[[], Look | None], settings: Settings) -> Non
         if now - start >= limit:
             break
         time.sleep(pause)
-        pause = min(pause * 1.05, LOOK)
+        pause = min(pause * 1.05, 0.25)
     if slot.process == WEB:
         raise Unhealthy(
             f"{name} did not accept connections on port {slot.port} within {limit:g} s; it must listen on $PORT"
