@@ -55,7 +55,6 @@ def follow(
     """A story's live output as it comes, and last how it ended: what `ending` makes of the event that ends it."""
     offset = seen = turn = 0
     while True:
-        projections.catch_up()
         fresh, seen = events[seen:], len(events)
         # the output is written before the event that ends the story, so by now all of it can be read
         while data := outputs.read(correlation, offset):
