@@ -12,7 +12,8 @@ class Pending:
     """The events of one type for which no event of the types `until` has been recorded as their effect.
 
     `when` tells which of them ask for anything. With `settled`, an app's next item waits until the story of the one
-    before has come to an event of these types. What belonged to a destroyed app is no longer to be done.
+    before has come to an event of these types. What belongs to a destroyed app is not to be done, be it that work which
+    was under way when the app went records it afterwards.
     """
 
     def __init__(
@@ -27,16 +28,18 @@ class Pending:
         self._when = when
         self._settled = tuple(settled)
         self._unsettled: dict[str, str] = {}
+        self._destroyed: set[str] = set()
         self.items: dict[str, Recorded[Event]] = {}
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        data = event.data
-        if isinstance(data, self._trigger) and (self._when is None or self._when(data)):
-            self.items[event.id] = event
-        elif isinstance(data, AppDestroyed):
+        data, gone = event.data, subject_app(event) in self._destroyed
+        if isinstance(data, AppDestroyed):
             self.items = {i: e for i, e in self.items.items() if subject_app(e) != data.app}
             self._unsettled.pop(data.app, None)
+            self._destroyed.add(data.app)
+        if isinstance(data, self._trigger) and not gone and (self._when is None or self._when(data)):
+            self.items[event.id] = event
         elif isinstance(data, self._until) and event.causationid in self.items:
             del self.items[event.causationid]
             if self._settled:

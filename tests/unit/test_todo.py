@@ -72,6 +72,15 @@ def test_a_destroyed_app_leaves_nothing_to_do():
     assert pending.heads() == [kept]
 
 
+def test_what_is_recorded_for_an_app_after_its_end_is_not_to_be_done():
+    pending = Pending(BuildSucceeded, (ReleaseCreated,))
+    story = Story(pending)
+    push = story.push()
+    story.record(AppDestroyed(app=APP, name="hello"))
+    story.built(push)
+    assert pending.heads() == []
+
+
 def test_a_hop_that_mends_sees_the_end_of_an_app():
     pending = Pending(AppDestroyed, ())
     story = Story(pending)
