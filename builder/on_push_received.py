@@ -13,7 +13,9 @@ from services.events import BuildFailed, BuildStarted, BuildSucceeded, Event, Pu
 
 def on_push_received(push: Recorded[PushReceived], ports: Ports) -> None:
     """Build the push, unless another builder does. What an attempt before this one left is removed first."""
-    app = ports.state.apps[push.data.app]
+    app = ports.state.apps.get(push.data.app)
+    if app is None:
+        return
     attempt = app.builds[push.id].attempt + 1
     output = ports.outputs.open(push.correlationid)
     with output.telling():

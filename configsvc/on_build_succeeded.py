@@ -4,7 +4,6 @@ from configsvc import releases
 from configsvc.ports import Ports
 from services.chain import Cause
 from services.decide import Decision, commit
-from services.errors import Refused
 from services.events import BuildSucceeded, Recorded, ReleaseCreated, app_stream
 
 
@@ -13,9 +12,7 @@ def on_build_succeeded(build: Recorded[BuildSucceeded], ports: Ports) -> None:
 
     def decide() -> Decision:
         app = ports.state.apps.get(build.data.app)
-        if app is None:
-            raise Refused(f"app: {build.subject} was destroyed before its build was released")
-        if any(release.data.push == build.correlationid for release in app.releases.values()):
+        if app is None or any(release.data.push == build.correlationid for release in app.releases.values()):
             return Decision([])
         stream = app_stream(app.id)
         return Decision([releases.of_build(app, build)], {stream: ports.state.version(stream)})

@@ -14,7 +14,9 @@ from services.events import DeployFailed, DeployStarted, DeploySucceeded, Event,
 
 def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
     """Start what the release needs beside what serves. The old containers are not touched."""
-    app = ports.state.apps[release.data.app]
+    app = ports.state.apps.get(release.data.app)
+    if app is None:
+        return
     attempt = app.candidate.attempt + 1 if app.candidate and app.candidate.release == release.data.number else 1
     output = ports.outputs.open(release.correlationid)
     with output.telling():

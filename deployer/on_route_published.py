@@ -13,7 +13,9 @@ from services.events import Recorded, ReleaseRetired, RoutePublished
 
 def on_route_published(route: Recorded[RoutePublished], ports: Ports) -> None:
     """Retire what `route` replaced. Nothing new reaches the old containers; their last requests get time to end."""
-    app = ports.state.apps[route.data.app]
+    app = ports.state.apps.get(route.data.app)
+    if app is None:
+        return
     old = route.data.replaces or 0
     with ports.mending:
         mend.hand_over_names(ports, app)

@@ -9,7 +9,9 @@ from services.events import DeployFailed, Recorded, RouteRejected
 
 def on_route_rejected(route: Recorded[RouteRejected], ports: Ports) -> None:
     """Remove the containers that only the rejected release has, and record that it failed."""
-    app = ports.state.apps[route.data.app]
+    app = ports.state.apps.get(route.data.app)
+    if app is None:
+        return
     if app.candidate:
         kept = {identity(slot) for slot in (app.current.slots if app.current else ())}
         candidate.remove(ports, app.id, [slot for slot in app.candidate.slots if identity(slot) not in kept])

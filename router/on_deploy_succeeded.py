@@ -15,7 +15,9 @@ def on_deploy_succeeded(deploy: Recorded[DeploySucceeded], ports: Ports, call: C
     """Send the app's requests to its new release, or leave every app as it was."""
     with ports.turn:
         routes = ports.routes()
-        app = ports.state.apps[deploy.data.app]
+        app = ports.state.apps.get(deploy.data.app)
+        if app is None:
+            return
         outcome: Event
         try:
             route = wanted(deploy.data, app, call)

@@ -39,7 +39,8 @@ class On(EventHandler):
     The message only makes it look at what is pending; so does the start, and a timer. Items of one app go one after the
     other in the log's order unless `ordered` is false, at most `limit` at once over all. One that fails is tried again
     after a growing pause. A hop without `until` mends the world rather than records: it is done when its method
-    returned, and its service mends the rest at start.
+    returned, and its service mends the rest at start. An app's end ends what it asks for: a method that finds the app
+    gone just returns.
     """
 
     def __init__(
