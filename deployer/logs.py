@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -51,9 +51,11 @@ class Archive:
         folder = self._folder / app
         return {p.name for p in folder.iterdir() if p.suffix != ".old"} if folder.exists() else set()
 
-    def remove(self, app: str) -> None:
-        """Forget an app's lines."""
-        shutil.rmtree(self._folder / app, ignore_errors=True)
+    def keep_only(self, apps: Collection[str]) -> None:
+        """Forget the lines of every app but these."""
+        for folder in self._folder.glob("*"):
+            if folder.name not in apps:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def parse(raw: bytes, process: str) -> list[Line]:

@@ -70,15 +70,24 @@ def everything(ports: Ports, pauses: Pauses) -> None:
     found = {}
     for container in there:
         if is_stray(container, wanted):
-            log.info("removing %s, which no release has", container.name)
-            ports.containers.remove(container.id)
+            remove(ports, container)
         else:
             found[container.identity] = container
+    ports.archive.keep_only(ports.state.apps)
     for app in list(ports.state.apps.values()):
         try:
             serve(ports, app, found, pauses)
         except PushlogError as error:
             log.error("%s cannot be brought up: %s", app.name, error)
+
+
+def remove(ports: Ports, stray: Found) -> None:
+    """Remove a container that no release has; one that Docker does not let go must not keep the others from mending."""
+    log.info("removing %s, which no release has", stray.name)
+    try:
+        ports.containers.remove(stray.id)
+    except PushlogError as error:
+        log.error("%s cannot be removed: %s", stray.name, error)
 
 
 def is_stray(container: Found, wanted: Mapping[Identity, str]) -> bool:
