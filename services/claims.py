@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from services.chain import Cause, Draft
-from services.errors import Conflict
+from services.errors import Conflict, Unavailable
 from services.eventlog import EventLog, Lease
 from services.events import Event, Recorded, work_stream
 
@@ -62,7 +62,7 @@ class Claims:
         done = threading.Event()
 
         def renew() -> None:
-            while not done.wait(self._ttl / 4) and self._log.renew(lease):
+            while not done.wait(self._ttl / 4) and self._renew(lease):
                 pass
 
         thread = threading.Thread(target=renew, name=f"lease {lease.work}", daemon=True)
@@ -74,3 +74,10 @@ class Claims:
             done.set()
             thread.join()
             self._held.discard(lease.work)
+
+    def _renew(self, lease: Lease) -> bool:
+        """Whether the lease is still ours, as far as is known: a log that does not answer may answer the next time."""
+        try:
+            return self._log.renew(lease)
+        except Unavailable:
+            return True

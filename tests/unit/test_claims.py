@@ -1,10 +1,12 @@
 """Claiming work."""
 
+import threading
+
 import pytest
 
 from services.claims import Claims
 from services.decide import conclude
-from services.errors import LeaseLost
+from services.errors import LeaseLost, Unavailable
 from services.events import BuildFailed, BuildStarted
 from tests.unit.story import APP, Story
 
@@ -72,6 +74,24 @@ def test_a_lease_that_was_seen_unchanged_for_its_time_is_free(story, clock):
     clock.now += TTL
     assert two.free(push.id)
     assert two.claim(push, started(2), 2, "builder")
+
+
+def test_a_lease_outlives_a_log_that_does_not_answer_for_a_moment(story, clock):
+    push, renewed = story.push(), threading.Event()
+
+    class Log(type(story.log)):
+        def renew(self, lease):
+            if not failed_once.is_set():
+                failed_once.set()
+                raise Unavailable("the log's database: busy")
+            renewed.set()
+            return True
+
+    failed_once = threading.Event()
+    claims = Claims(Log(), "one", 0.02, clock)
+    with claims.renewing(claims.claim(push, started(), 1, "builder")):
+        assert renewed.wait(10)
+    assert failed_once.is_set()
 
 
 def test_a_holder_that_slept_finds_its_result_refused(story, clock):
