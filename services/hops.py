@@ -19,7 +19,7 @@ from nameko.extensions import Entrypoint
 from nameko.standalone.events import get_event_exchange
 
 from services.bus import platform_of
-from services.errors import PushlogError
+from services.errors import PushlogError, Unavailable
 from services.events import Event, Recorded
 from services.platform import Platform
 from services.todo import Pending
@@ -99,6 +99,7 @@ class On(EventHandler):
 
     def _due(self) -> list[Recorded[Event]]:
         now = monotonic()
+        self._failures = {e: failure for e, failure in self._failures.items() if e in self._pending.items}
         pending = self._pending.heads() if self.ordered else list(self._pending.items.values())
         ready = [e for e in pending if e.id not in self._running and self._failures.get(e.id, (0, now))[1] <= now]
         return ready[: max(0, self._limit - len(self._running))]
@@ -115,7 +116,8 @@ class On(EventHandler):
         if exc_info is None:
             if not self.until:
                 self._pending.items.pop(event.id, None)
-            self._platform.projections.catch_up()
+            with suppress(Unavailable):  # then it counts as not done, and is looked at again
+                self._platform.projections.catch_up()
         else:
             log.warning("%s of %s: %s", self.queue.name, event.subject, exc_info[1])
         self._running.discard(event.id)
@@ -124,7 +126,6 @@ class On(EventHandler):
             self._failures[event.id] = tries + 1, monotonic() + pause(tries)
             eventlet.spawn_after(pause(tries), self._platform.projections.wake)
         else:
-            self._failures.pop(event.id, None)
             self._platform.projections.wake()
         return result, exc_info
 
@@ -145,7 +146,10 @@ def on(
 
 
 class AtStart(Entrypoint):
-    """A method that runs when its service has started; should it fail, it runs again after a growing pause."""
+    """A method that runs when its service has started; should it fail, it runs again after a pause.
+
+    The pause grows with each failure, until the method has run for a good while.
+    """
 
     def __init__(self) -> None:
         super().__init__(expected_exceptions=PushlogError)
@@ -156,12 +160,14 @@ class AtStart(Entrypoint):
         self._begin()
 
     def _begin(self) -> None:
+        self._began = monotonic()
         with suppress(ContainerBeingKilled):
             self.container.spawn_worker(self, (), {}, handle_result=self._ended)
 
     def _ended(self, worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         if exc_info is not None:
             log.warning("%s.%s: %s", self.container.service_name, self.method_name, exc_info[1])
+            self._tries = 0 if monotonic() - self._began > max(BACK_OFF) else self._tries
             eventlet.spawn_after(pause(self._tries), self._begin)
             self._tries += 1
         return result, exc_info

@@ -76,6 +76,7 @@ class Builder:
     call = Calls()
     platform = Port(lambda platform: platform)
     fails = 0
+    silences = False
 
     @on(PushReceived, until=(BuildFailed,), limit=2)
     def pushed(self, event):
@@ -85,6 +86,8 @@ class Builder:
             raise RuntimeError("not yet")
         eventlet.sleep(0.05)
         done(self.platform, event)
+        if Builder.silences:
+            self.platform.projections.catch_up = silent
 
     @on(AppDestroyed)
     def destroyed(self, event):
@@ -153,6 +156,23 @@ def failing(runner, platform):
     return [len(times), times[1] - times[0] > 0.4, times[2] - times[1] > 0.9]
 
 
+def silent():
+    """A log that does not answer."""
+    Builder.silences = False
+    raise errors.Unavailable("the log's database: busy")
+
+
+def interrupted(runner, platform):
+    """The log does not answer when a hop ends; later it does."""
+    Builder.silences = True
+    push(platform)
+    wait_for(lambda: SEEN and not Builder.silences)
+    del platform.projections.catch_up
+    push(platform, number=1)
+    wait_for(lambda: platform.projections.position == 4)
+    return sorted({entry[1] for entry in SEEN if entry[0] == "1"})
+
+
 def destroyed(runner, platform):
     event = AppDestroyed(app=APP, name="hello")
     platform.log.append([Draft(app_stream(APP), "hello", event)], Cause("configsvc", "local"))
@@ -171,7 +191,8 @@ def late(runner, platform):
     return [entry[:2] for entry in SEEN if entry[0] == "1"]
 
 
-SCENES = {scene.__name__: scene for scene in (answers, deadline, pushes, failing, destroyed, beginning, late)}
+PLAYED = (answers, deadline, pushes, failing, interrupted, destroyed, beginning, late)
+SCENES = {scene.__name__: scene for scene in PLAYED}
 
 
 def main(scene, home):

@@ -49,6 +49,10 @@ def test_work_that_fails_is_done_again_after_a_growing_pause(play):
     assert play("failing") == [3, True, True]
 
 
+def test_a_log_that_does_not_answer_when_work_ends_stops_nothing(play):
+    assert play("interrupted") == [0, 1]
+
+
 def test_what_was_recorded_before_a_service_started_is_done_when_it_starts(play):
     assert play("late") == [["1", 7]]
 
