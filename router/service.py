@@ -10,7 +10,7 @@ from services.bus import Calls, Port, rpc
 from services.events import AppDestroyed, DeploySucceeded, Recorded, RoutePublished, RouteRejected
 from services.hops import at_start, on
 
-EVERY = 10.0
+EVERY = 5.0
 
 
 class Service:
