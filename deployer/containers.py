@@ -9,6 +9,7 @@ from typing import Any
 
 import docker
 import requests
+import urllib3
 from docker.errors import APIError, DockerException, NotFound
 
 from deployer import spec
@@ -204,10 +205,11 @@ def translated() -> Iterator[None]:
         yield
     except APIError as error:
         sentence = str(error.explanation or error)
-        if error.is_server_error() and not is_the_containers_fault(sentence):
+        taken = "Address already in use" in sentence  # by what is just leaving: the next attempt has another one
+        if taken or (error.is_server_error() and not is_the_containers_fault(sentence)):
             raise Unavailable(f"Docker failed: {sentence}") from None
         raise ContainerRefused(sentence) from None
-    except (DockerException, requests.RequestException) as error:
+    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
         raise Unavailable(f"Docker does not answer: {error}") from None
 
 

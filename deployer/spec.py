@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deployer.state import App, Identity
 from services.events import ReleaseCreated, Slot
@@ -22,7 +22,7 @@ class ContainerSpec:
     name: str
     image: str
     command: tuple[str, ...]
-    environment: dict[str, str]
+    environment: dict[str, str] = field(repr=False)
     labels: dict[str, str]
     network: str
     address: str

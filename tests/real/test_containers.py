@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import docker
@@ -11,6 +11,7 @@ import pytest
 from deployer import network
 from deployer.containers import Containers, connect
 from deployer.spec import ContainerSpec, network_name
+from services.errors import Unavailable
 from services.settings import Settings
 
 BASE = "debian:bookworm-slim"
@@ -32,31 +33,56 @@ def client(settings: Settings) -> Iterator[docker.DockerClient]:
         client.api.remove_network(network_name(settings))
 
 
-def test_a_name_is_had_while_docker_still_removes_the_container_that_has_it(
-    settings: Settings, client: docker.DockerClient
-) -> None:
+@pytest.fixture
+def wanted(settings: Settings, client: docker.DockerClient) -> Callable[[str, int], ContainerSpec]:
+    """Makes the spec of a container of a name, at the subnet's address of a number."""
     subnet = network.ensure(client, settings)
-    containers = Containers(client, settings)
-    name = f"{settings.instance}.hello.web.1.v2"
 
-    def wanted(attempt: int) -> ContainerSpec:
+    def make(name: str, address: int) -> ContainerSpec:
         return ContainerSpec(
-            name=name,
+            name=f"{settings.instance}.{name}",
             image=BASE,
             command=("/bin/sleep", "1000"),
-            environment={},
+            environment={"KEY": "secret"},
             labels={"pushlog.instance": settings.instance},
             network=network_name(settings),
-            address=subnet.replace("0/20", str(20 + attempt)),
+            address=subnet.replace("0/20", str(address)),
         )
 
+    return make
+
+
+def test_a_name_is_had_while_docker_still_removes_the_container_that_has_it(
+    settings: Settings, client: docker.DockerClient, wanted: Callable[[str, int], ContainerSpec]
+) -> None:
+    containers = Containers(client, settings)
     for attempt in range(5):
-        left = client.api.create_container(BASE, ["/bin/sleep", "1000"], name=name, labels=wanted(0).labels)["Id"]
+        spec = wanted("hello.web.1.v2", 20 + attempt)
+        left = client.api.create_container(BASE, ["/bin/sleep", "1000"], name=spec.name, labels=spec.labels)["Id"]
         client.api.start(left)
         removal = threading.Thread(target=containers.remove, args=(left,))
         removal.start()
-        made = containers.create(wanted(attempt))
+        made = containers.create(spec)
         removal.join()
 
-        assert client.api.inspect_container(made)["Name"] == f"/{name}"
+        assert client.api.inspect_container(made)["Name"] == f"/{spec.name}"
         containers.remove(made)
+
+
+def test_an_address_that_is_still_in_use_is_no_fault_of_the_release(
+    settings: Settings, client: docker.DockerClient, wanted: Callable[[str, int], ContainerSpec]
+) -> None:
+    containers, leaving = Containers(client, settings), wanted("leaving.web.1", 20)
+    endpoint = {leaving.network: client.api.create_endpoint_config(ipv4_address=leaving.address)}
+    how = {"host_config": client.api.create_host_config(network_mode=leaving.network), "labels": leaving.labels}
+    held = client.api.create_container(
+        BASE, ["/bin/sleep", "1000"], networking_config={"EndpointsConfig": endpoint}, **how
+    )
+    client.api.start(held)
+    made = containers.create(wanted("hello.web.1", 20))
+    with pytest.raises(Unavailable, match="Address already in use"):
+        containers.start(made)
+
+
+def test_what_a_container_is_told_does_not_show_in_messages(wanted: Callable[[str, int], ContainerSpec]) -> None:
+    assert "secret" not in repr(wanted("hello.web.1", 20))
