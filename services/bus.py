@@ -4,11 +4,14 @@ A service's class is a table of contents: `@rpc` is a question it answers, `Port
 and its hops are declared with services/hops.py.
 """
 
+import logging
 from collections.abc import Callable
 from typing import Any, Generic, TypeVar
 
 import eventlet
+from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
 from eventlet.event import Event as Promise
+from kombu.exceptions import KombuError
 from nameko import exceptions as nameko_exceptions
 from nameko.exceptions import RemoteError, UnknownService
 from nameko.extensions import DependencyProvider
@@ -19,6 +22,8 @@ from services.events import Event, Recorded
 from services.platform import Platform
 
 __all__ = ["Calls", "Doorbell", "Port", "inprocess", "platform_of", "rpc"]
+
+log = logging.getLogger("pushlog")
 
 WAITING = 1000
 RPC_DEADLINE = 10.0
@@ -110,5 +115,8 @@ class Doorbell:
             self._bell.wait()
             self._bell = Promise()
             waiting, self._waiting = self._waiting, []
-            for source, type_, position in waiting:
-                self._publish(source, type_, {"position": position, "type": type_})
+            try:
+                for source, type_, position in waiting:
+                    self._publish(source, type_, {"position": position, "type": type_})
+            except (KombuError, AMQPError, OSError) as error:
+                log.warning("the bus does not answer, so events are found by looking: %s", error)

@@ -20,11 +20,12 @@ import sys
 import time
 from pathlib import Path
 
+from kombu.exceptions import OperationalError
 from nameko.runners import ServiceRunner
 from nameko.testing.services import entrypoint_hook
 
 from services import errors
-from services.bus import Calls, Port, rpc
+from services.bus import Calls, Doorbell, Port, rpc
 from services.chain import Cause, Draft
 from services.decide import conclude
 from services.events import AppDestroyed, BuildFailed, PushReceived, app_stream
@@ -173,6 +174,25 @@ def interrupted(runner, platform):
     return sorted({entry[1] for entry in SEEN if entry[0] == "1"})
 
 
+def muted(runner, platform):
+    """The bus does not answer for a moment."""
+    published = []
+
+    def publish(source, type, body):
+        if not published:
+            published.append("lost")
+            raise OperationalError("the broker is gone")
+        published.append(body["type"])
+
+    doorbell = Doorbell(publish)
+    eventlet.spawn(doorbell.run)
+    for count in (1, 2):
+        push(platform, number=count)
+        doorbell.ring(platform.log.read(0, 1))
+        wait_for(lambda count=count: len(published) == count)
+    return published
+
+
 def destroyed(runner, platform):
     event = AppDestroyed(app=APP, name="hello")
     platform.log.append([Draft(app_stream(APP), "hello", event)], Cause("configsvc", "local"))
@@ -191,7 +211,7 @@ def late(runner, platform):
     return [entry[:2] for entry in SEEN if entry[0] == "1"]
 
 
-PLAYED = (answers, deadline, pushes, failing, interrupted, destroyed, beginning, late)
+PLAYED = (answers, deadline, pushes, failing, interrupted, muted, destroyed, beginning, late)
 SCENES = {scene.__name__: scene for scene in PLAYED}
 
 

@@ -53,6 +53,10 @@ def test_a_log_that_does_not_answer_when_work_ends_stops_nothing(play):
     assert play("interrupted") == [0, 1]
 
 
+def test_a_bus_that_does_not_answer_for_a_moment_is_rung_again(play):
+    assert play("muted") == ["lost", "push.received"]
+
+
 def test_what_was_recorded_before_a_service_started_is_done_when_it_starts(play):
     assert play("late") == [["1", 7]]
 
