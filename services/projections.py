@@ -29,6 +29,7 @@ class Projections:
         self._advanced = threading.Condition()
         self.deciding = threading.Lock()
         self._begun = self._ended = 0
+        self._failed: Exception | None = None
         self.position = 0
         self.turn = 0
 
@@ -56,13 +57,23 @@ class Projections:
         before = self.position
         while page := self._log.read(self.position):
             for event in page:
-                for fold in self._folds:
-                    fold.evolve(event)
+                self._evolve(event)
                 self.position = event.position
             if len(page) < PAGE:
                 break
         if self.position > before:
             self.wake()
+
+    def _evolve(self, event: Recorded[Event]) -> None:
+        """Feed all folds. One that cannot take an event in stops them all, before any takes it in twice."""
+        if self._failed:
+            raise self._failed
+        try:
+            for fold in self._folds:
+                fold.evolve(event)
+        except Exception as error:
+            self._failed = error
+            raise
 
     def follow(self, every: float) -> None:
         """Catch up for ever: when something may have happened, and every `every` seconds in case no bell was heard.

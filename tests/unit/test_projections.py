@@ -3,11 +3,13 @@
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
+
 from services.chain import Draft
 from services.events import AppCreated, app_stream
 from services.memorylog import MemoryLog
 from services.projections import Projections
-from tests.unit.story import APP, WHO
+from tests.unit.story import APP, WHO, Story
 
 PATIENCE = 10
 
@@ -51,3 +53,20 @@ def test_what_is_recorded_while_a_read_is_under_way_is_there_for_who_asks_then()
         assert late.result(PATIENCE) == recorded.position
         early.result(PATIENCE)
     assert positions.seen == [recorded.position]
+
+
+class Broken:
+    """A fold with a mistake."""
+
+    def evolve(self, event):
+        raise KeyError(event.id)
+
+
+def test_a_fold_that_fails_stops_all_before_any_takes_an_event_in_twice():
+    story, positions = Story(), Positions()
+    story.projections.add(positions)
+    story.projections.add(Broken())
+    for _ in range(2):
+        with pytest.raises(KeyError):
+            story.app()
+    assert positions.seen == [1]
