@@ -51,12 +51,18 @@ def check(client: docker.DockerClient) -> None:
         client.api.ping()
 
 
-def remove_leftovers(client: docker.DockerClient, settings: Settings, keep: Collection[tuple[str, int]]) -> None:
-    """Remove this instance's build containers, but for those whose (work, attempt) is in `keep`."""
-    kept = {(work, str(attempt)) for work, attempt in keep}
+def remove_leftovers(
+    client: docker.DockerClient, settings: Settings, keep: Callable[[], Collection[tuple[str, int]]]
+) -> None:
+    """Remove this instance's build containers, but for those whose (work, attempt) is in what `keep` answers.
+
+    It is asked after the containers are listed, so that a build that begins meanwhile loses none.
+    """
     filters = {"label": [f"pushlog.instance={settings.instance}", "pushlog.process=build"]}
     with translated():
-        for found in client.api.containers(all=True, filters=filters):
+        listed = client.api.containers(all=True, filters=filters)
+        kept = {(work, str(attempt)) for work, attempt in keep()}
+        for found in listed:
             labels = found["Labels"]
             if (labels.get("pushlog.work"), labels.get("pushlog.attempt")) not in kept:
                 containers.remove(client, found["Id"])

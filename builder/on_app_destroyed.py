@@ -14,7 +14,8 @@ def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:
 
 def mend(ports: Ports) -> None:
     """Remove what a dead builder's attempts left, and what apps left that are gone."""
+    buildstep.remove_leftovers(ports.client, ports.settings, ports.attempts)
+    there = buildstep.apps_with_images(ports.client, ports.settings)
     ports.projections.catch_up()
-    buildstep.remove_leftovers(ports.client, ports.settings, ports.state.attempts())
-    for app in buildstep.apps_with_images(ports.client, ports.settings) - set(ports.state.apps):
+    for app in there - set(ports.state.apps):
         buildstep.remove_app(ports.client, ports.settings, app)

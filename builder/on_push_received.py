@@ -23,14 +23,13 @@ def on_push_received(push: Recorded[PushReceived], ports: Ports) -> None:
         lease = ports.claims.claim(push, BuildStarted(app=app.id, attempt=attempt), attempt, "builder")
     if lease is None:
         return
-    ports.projections.catch_up()
     with ports.claims.renewing(lease), output.telling():
-        buildstep.remove_leftovers(ports.client, ports.settings, ports.state.attempts())
+        buildstep.remove_leftovers(ports.client, ports.settings, ports.attempts)
         outcome = build(ports, app, push, attempt, output)
         try:
             conclude(ports.log, push, outcome, "builder", lease)
         except LeaseLost:
-            buildstep.remove_leftovers(ports.client, ports.settings, ports.state.attempts() - {(push.id, attempt)})
+            buildstep.remove_leftovers(ports.client, ports.settings, lambda: ports.attempts() - {(push.id, attempt)})
 
 
 def build(ports: Ports, app: App, push: Recorded[PushReceived], attempt: int, output: LiveOutput) -> Event:

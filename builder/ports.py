@@ -28,6 +28,11 @@ class Ports:
     outputs: Outputs
     client: docker.DockerClient
 
+    def attempts(self) -> set[tuple[str, int]]:
+        """Which attempt at which work is running by now."""
+        self.projections.catch_up()
+        return self.state.attempts()
+
 
 def build(platform: Platform) -> Ports:
     """The ports of this process."""

@@ -257,10 +257,23 @@ def test_an_interrupted_builds_container_goes_unless_its_attempt_is_kept(worksho
         return str(workshop.client.api.create_container(workshop.settings.stack_image, labels=named)["Id"])
 
     kept, _, _, other = left("w1", 2), left("w1", 1), left("w2", 2), left("w2", 2, process="web")
-    remove_leftovers(workshop.client, workshop.settings, {("w1", 2)})
+    remove_leftovers(workshop.client, workshop.settings, lambda: {("w1", 2)})
     assert set(workshop.containers()) == {kept, other}
-    remove_leftovers(workshop.client, workshop.settings, set())
+    remove_leftovers(workshop.client, workshop.settings, set)
     assert workshop.containers() == [other]
+
+
+def test_a_build_that_begins_while_leftovers_are_looked_for_loses_nothing(workshop):
+    begun = []
+
+    def keep():
+        labels = {"instance": workshop.settings.instance, "process": "build", "work": "w3", "attempt": "1"}
+        named = {f"pushlog.{key}": value for key, value in labels.items()}
+        begun.append(str(workshop.client.api.create_container(workshop.settings.stack_image, labels=named)["Id"]))
+        return set()
+
+    remove_leftovers(workshop.client, workshop.settings, keep)
+    assert workshop.containers() == begun
 
 
 def test_a_destroyed_apps_images_and_cache_go_and_another_apps_stay(workshop):
@@ -282,5 +295,5 @@ def test_a_destroyed_apps_images_and_cache_go_and_another_apps_stay(workshop):
 def test_a_container_that_someone_runs_from_an_image_is_not_taken_for_a_build(workshop):
     result = workshop.build(NULL)
     container = workshop.client.api.create_container(result.image)["Id"]
-    remove_leftovers(workshop.client, workshop.settings, set())
+    remove_leftovers(workshop.client, workshop.settings, set)
     assert workshop.containers() == [container]
