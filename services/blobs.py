@@ -139,8 +139,7 @@ class Outputs:
         """Forget a story's live output: what counts of it is a blob."""
         (self._folder / correlation).unlink(missing_ok=True)
 
-    def keep_only(self, correlations: set[str]) -> None:
-        """Forget every story but these: at start, those that are still going on."""
+    def clear(self) -> None:
+        """Forget every story: at start, when nobody follows one yet."""
         for path in self._folder.iterdir():
-            if path.name not in correlations:
-                path.unlink(missing_ok=True)
+            path.unlink(missing_ok=True)

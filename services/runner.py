@@ -191,7 +191,7 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> "Platform":
     parts = assemble(
         settings, ringing(off_loop.wrap(log), doorbell.ring), off_loop.wrap(ring), f"{os.uname().nodename}/{uuid7()}"
     )
-    parts.outputs.keep_only(set())
+    parts.outputs.clear()
     return parts
 
 
