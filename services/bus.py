@@ -63,6 +63,13 @@ class Answer(Rpc):
     def __init__(self) -> None:
         super().__init__(expected_exceptions=errors.PushlogError)
 
+    def handle_result(self, message: Any, worker_ctx: Any, result: Any, exc_info: Any) -> Any:
+        """Answer; an error of a service's own crosses as the shared one that it is a kind of, with its sentence."""
+        if exc_info and isinstance(exc_info[1], errors.PushlogError):
+            kind = next(cls for cls in type(exc_info[1]).__mro__ if cls.__module__ == errors.__name__)
+            exc_info = (kind, kind(str(exc_info[1])), exc_info[2])
+        return super().handle_result(message, worker_ctx, result, exc_info)
+
 
 def rpc(method: F) -> F:
     """Declare a method as a question that other services may ask."""

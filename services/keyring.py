@@ -43,7 +43,12 @@ class Keyring:
         self._keys: dict[str, AESGCM] = {}
 
     def seal(self, app: str, name: str, value: str) -> str:
-        """`value` sealed for the app `app` (uuid) under `name`: base64 text."""
+        """`value` sealed for the app `app` (uuid) under `name`: base64 text. Raises BadInput for one with a NUL byte.
+
+        No process can be given that, and whoever tried would say the value in an error.
+        """
+        if "\0" in value:
+            raise BadInput(f"config: the value of {name} has a NUL byte; allowed is text without")
         nonce = os.urandom(NONCE_BYTES)
         sealed = self._data_key(app).encrypt(nonce, value.encode("utf-8", "surrogateescape"), f"{app}/{name}".encode())
         return base64.b64encode(nonce + sealed).decode()

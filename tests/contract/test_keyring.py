@@ -73,3 +73,9 @@ def test_a_bad_master_key_is_refused_without_being_shown(tmp_path, bad):
     with pytest.raises(BadInput, match="64 hexadecimal digits") as refused:
         master_key(tmp_path / "master.key", bad)
     assert not bad or bad not in str(refused.value)
+
+
+def test_a_value_that_no_process_can_be_given_is_not_sealed(engine):
+    with pytest.raises(BadInput, match="TOKEN has a NUL byte") as refused:
+        Keyring(engine, MASTER).seal(APP, "TOKEN", "canary\0")
+    assert "canary" not in str(refused.value)

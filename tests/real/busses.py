@@ -48,6 +48,10 @@ def done(platform, event):
     conclude(platform.log, event, BuildFailed(app=event.data.app, attempt=1, reason="x", output=None), "builder")
 
 
+class Particular(errors.Refused):
+    """An error of one service's own."""
+
+
 class Callee:
     """Answers, refuses, breaks, or never answers."""
 
@@ -60,6 +64,10 @@ class Callee:
     @rpc
     def refuse(self):
         raise errors.NoSuchApp("App x does not exist")
+
+    @rpc
+    def refuse_in_particular(self):
+        raise Particular("no")
 
     @rpc
     def break_down(self):
@@ -134,7 +142,12 @@ def ask(runner, method, *args, **kwargs):
 
 
 def answers(runner, platform):
-    return [ask(runner, "ask", "double", number=21), ask(runner, "ask", "refuse"), ask(runner, "ask", "break_down")]
+    return [
+        ask(runner, "ask", "double", number=21),
+        ask(runner, "ask", "refuse"),
+        ask(runner, "ask", "refuse_in_particular"),
+        ask(runner, "ask", "break_down"),
+    ]
 
 
 def deadline(runner, platform):

@@ -25,9 +25,10 @@ def play(tmp_path):
 
 
 def test_rpc_carries_answers_and_users_errors_but_no_details_of_faults(play):
-    doubled, refused, broken = play("answers")
+    doubled, refused, particular, broken = play("answers")
     assert doubled == 42
     assert refused == ["NoSuchApp", 20, "App x does not exist"]
+    assert particular == ["Refused", 1, "no"]
     assert broken == ["PushlogError", 1, "callee failed: RuntimeError; its log says more"]
 
 
