@@ -20,14 +20,13 @@ class Stories:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        if event.correlationid in self._followed:
-            self._followed[event.correlationid].append(event)
+        concerned = {event.correlationid}
+        if isinstance(event.data, AppDestroyed):  # its own story and that of each push and change of the app
+            concerned |= {correlation for correlation, app in self._apps.items() if app == event.data.app}
+        for correlation in concerned & self._followed.keys():
+            self._followed[correlation].append(event)
             if app := getattr(event.data, "app", None):
-                self._apps[event.correlationid] = app
-        elif isinstance(event.data, AppDestroyed):
-            for correlation, app in self._apps.items():
-                if app == event.data.app:
-                    self._followed[correlation].append(event)
+                self._apps[correlation] = app
 
     @contextmanager
     def following(self, correlation: str) -> Iterator[list[Recorded[Event]]]:

@@ -136,8 +136,11 @@ def test_a_push_that_failed_ends_with_the_reason(door, tmp_path, failure):
 
 
 def test_a_push_whose_app_is_destroyed_comes_to_an_end(door, tmp_path):
+    destroys = Cause("test", "tester", "local", "apps:destroy hello", correlationid="another story")
     push = door.push()
-    with door.listener.following(push.id) as door.events:
-        door.after(push, BuildFailed(app=APP, attempt=1, reason="x", output=None))
-        door.record(AppDestroyed(app=APP, name="hello"))
-        assert told(door, tmp_path, push, stories.push_ending(url))[-1][1] == 1
+    with door.listener.following(push.id) as door.events, door.listener.following(destroys.correlationid) as own:
+        door.built(push)
+        door.record(AppDestroyed(app=APP, name="hello"), destroys)
+        assert [event.type for event in door.events] == ["build.succeeded", "app.destroyed"]
+        assert told(door, tmp_path, push, stories.push_ending(url))[-1] == (" !     hello was destroyed meanwhile\n", 1)
+    assert [event.type for event in own] == ["app.destroyed"]
