@@ -82,4 +82,7 @@ def about() -> str:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:  # the instance is gone by now
+        sys.exit(130)

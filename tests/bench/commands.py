@@ -70,14 +70,15 @@ def _asyncssh(instance: Instance, folder: Path) -> Iterator[list[str]]:
 def _openssh(instance: Instance, folder: Path) -> Iterator[list[str] | None]:
     """The same to OpenSSH's server; None when there is none, or this user cannot run it."""
     sshd = shutil.which("sshd", path="/usr/sbin:/usr/local/sbin")
-    if sshd is None or (os.geteuid() == 0 and not NEEDS.exists()):
+    root = os.geteuid() == 0
+    if sshd is None or (root and not NEEDS.exists()):
         yield None
         return
     port = free_port()
     host_key, authorized_keys = _keys(instance, folder)
     options = (
         f"Port={port}", "ListenAddress=127.0.0.1", f"HostKey={host_key}", f"AuthorizedKeysFile={authorized_keys}",
-        "StrictModes=no", "UsePAM=no", "PidFile=none",
+        "StrictModes=no", "PidFile=none", f"UsePAM={'yes' if root else 'no'}",  # without it, a locked root is refused
     )  # fmt: skip
     argv = [sshd, "-D", "-f", os.devnull, *(word for option in options for word in ("-o", option))]
     with _running(argv, instance, port) as client:

@@ -6,24 +6,26 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from tests.bench.figures import Figure, note
-from tests.bench.workbench import Workbench
+from tests.bench.workbench import Workbench, say
 from tests.e2e.apps import ECHO
 from tests.e2e.harness import Instance
 
-SECONDS = 21.0
+WINDOW = 10.0
+WINDOWS = 3
 QUIET = 2.0
 
 
 def idle(bench: Workbench) -> list[Figure]:
-    """Proportional memory (PSS) and CPU of one core, over SECONDS, with the apps that were pushed."""
+    """Proportional memory (PSS) and CPU of one core, over WINDOWS of WINDOW seconds, with what was pushed."""
     bench.app("echo", ECHO)
     apps = len(bench.checkouts)
     memory = Figure("memory", f"memory at idle, apps: {apps}", "MB", 150)
     cpu = Figure("cpu", f"CPU at idle, apps: {apps}", "%", 1)
     time.sleep(QUIET)
-    for _ in bench.rounds("idle"):
+    for number in range(1, WINDOWS + 1):
+        say(f"idle: {number} of {WINDOWS}")
         before, start = cpu_seconds(bench.instance), time.monotonic()
-        time.sleep(SECONDS / bench.runs)
+        time.sleep(WINDOW)
         passed = time.monotonic() - start
         used = {name: 100 * (now - before[name]) / passed for name, now in cpu_seconds(bench.instance).items()}
         held = {name: sum(map(pss, pids)) for name, pids in processes(bench.instance).items()}
