@@ -21,11 +21,13 @@ from services.events import (
 def create(state: State, app: str, name: str, domain: str) -> Decision:
     """An app with the uuid `app` under `name`, served at `<name>.<domain>` when nobody has that domain.
 
-    Raises Refused when the name is taken.
+    Raises Refused when the name is taken, or the uuid was an app's before.
     """
     names.app_name(name)
     if name in state.names:
         raise Refused(f"app: {name} is taken; choose another name")
+    if state.version(app_stream(app)):
+        raise Refused(f"app: {name} was destroyed meanwhile; try again")
     drafts = [
         Draft(name_stream(name), name, NameTaken(app=app, name=name)),
         Draft(app_stream(app), name, AppCreated(app=app, name=name)),

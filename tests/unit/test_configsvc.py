@@ -97,6 +97,13 @@ def test_a_destroyed_app_frees_its_name_and_domains(platform):
     assert platform.state.domains["shop.test"] == OTHER
 
 
+def test_a_destroyed_app_does_not_come_back(platform):
+    platform.create()
+    platform.do(apps.destroy, "hello")
+    with pytest.raises(Refused, match="hello was destroyed meanwhile"):
+        platform.create()
+
+
 def test_an_unknown_app_is_said_to_be_none(platform):
     with pytest.raises(NoSuchApp, match="App nope does not exist"):
         platform.do(changes.config, "nope", {"A": "x"}, [], True)
