@@ -6,6 +6,7 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 from gitreceiver import stories
+from gitreceiver.moves import caught_up, deploying, short, stale, stands
 from gitreceiver.ports import Ports
 from gitreceiver.quarantine import Quarantine
 from gitreceiver.receive_pack import Progress, RefCommand
@@ -16,7 +17,6 @@ from services.decide import Decision, commit
 from services.errors import PushlogError, Refused
 from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
 
-FIRST_CHOICE = ("refs/heads/main", "refs/heads/master")
 STALE = "fetch first"
 DECLINED = "pre-receive hook declined"
 TURN = 2.0
@@ -29,13 +29,16 @@ class NotYet(PushlogError):
 
 @dataclass
 class Pusher:
-    """One `git push` to the app called `name`; `repository` is the app's uuid, or the one it gets if it is new."""
+    """One `git push` to the app called `name`. `repository` is the uuid of the app that was `found` when it began, or
+    the one that a new app gets.
+    """
 
     ports: Ports
     call: Callable[..., Any]
     cause: Cause
     name: str
     repository: str = field(default_factory=lambda: str(uuid4()))
+    found: bool = False
 
     def decide(
         self, commands: list[RefCommand], quarantine: Quarantine, progress: Progress
@@ -44,12 +47,19 @@ class Pusher:
 
         What is only stored moves at once; the deploy branch moves when its release serves.
         """
-        self.ports.projections.catch_up()
-        app = self.ports.state.find(self.name)
+        app = self._app()
         if deploying(app, [command.ref for command in commands]):
             app = self._turn(progress)
-        verdict: dict[str, str | None] = {c.ref: STALE if stale(app, c) else None for c in commands}
-        fresh = [command for command in commands if verdict[command.ref] is None]
+        verdict: dict[str, str | None] = {}
+        fresh = []
+        for command in (caught_up(app, command, quarantine.store) for command in commands):
+            if command.new == stands(app, command.ref):
+                verdict[command.ref] = None
+                progress(f"-----> {short(command.ref)} stands there already\n".encode())
+            elif stale(app, command):
+                verdict[command.ref] = STALE
+            else:
+                fresh.append(command)
         deploy = deploying(app, [command.ref for command in fresh])
         push = next((command for command in fresh if command.ref == deploy), None)
         source, skipped = self._source(quarantine, push) if push else ("", [])
@@ -64,12 +74,21 @@ class Pusher:
             verdict[push.ref] = self._deploy(app.id, push, source, quarantine, progress)
         return verdict
 
+    def _app(self) -> App | None:
+        """The app that this push began with, None while it is new. Raises Refused when the name has another by now."""
+        self.ports.projections.catch_up()
+        app = self.ports.state.find(self.name)
+        if app is None and self.found:
+            raise Refused(f"app: {self.name} was destroyed meanwhile")
+        if app is not None and app.id != self.repository:
+            raise Refused(f"app: {self.name} was created by somebody else meanwhile; push again")
+        return app
+
     def _turn(self, progress: Progress) -> App | None:
         """The app once no other push to it is under way; None when there is no such app yet."""
         said, turn = False, 0
         while True:
-            self.ports.projections.catch_up()
-            app = self.ports.state.find(self.name)
+            app = self._app()
             if app is None or not app.pending:
                 return app
             if not said:
@@ -89,11 +108,15 @@ class Pusher:
     def _create(self, progress: Progress) -> App:
         """Create the app that this is the first push to. Raises Refused when its name was taken meanwhile."""
         progress(f"-----> Creating {self.name}\n".encode())
-        self.call("configsvc", "create_app", name=self.name, app=self.repository, cause=vars_of(self.cause))
-        self.ports.projections.catch_up()
-        app = self.ports.state.apps.get(self.repository)
+        try:
+            self.call("configsvc", "create_app", name=self.name, app=self.repository, cause=vars_of(self.cause))
+        except Refused:
+            self._app()  # says it better when another push was faster
+            raise
+        app = self._app()
         if app is None:
             raise Refused(f"app: {self.name} was destroyed meanwhile")
+        self.found = True
         return app
 
     def _store(
@@ -161,24 +184,6 @@ class Pusher:
                 return DECLINED if part[1] else None
             progress(part)
         raise AssertionError("a story ends with an ending")
-
-
-def stale(app: App | None, command: RefCommand) -> bool:
-    """Whether the ref is not where the client thinks."""
-    return command.old != (app.refs.get(command.ref) if app else None)
-
-
-def deploying(app: App | None, refs: list[str]) -> str | None:
-    """Which of the pushed `refs` is built: the deploy branch, or before there is one main, master, or the first."""
-    if app and app.deploy_branch:
-        return app.deploy_branch if app.deploy_branch in refs else None
-    branches = [ref for ref in refs if ref.startswith("refs/heads/")]
-    return next((ref for ref in FIRST_CHOICE if ref in branches), branches[0] if branches else None)
-
-
-def short(ref: str) -> str:
-    """A branch or tag as people call it."""
-    return ref.removeprefix("refs/heads/").removeprefix("refs/tags/")
 
 
 def vars_of(cause: Cause) -> dict[str, str]:

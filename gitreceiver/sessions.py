@@ -43,7 +43,7 @@ def push(session: Session, ports: Ports, pusher: Pusher) -> None:
     """Serve one `git push`. A repository that was made for an app which then was not created goes again."""
     app = ports.state.find(pusher.name)
     if app:
-        pusher.repository = app.id
+        pusher.repository, pusher.found = app.id, True
     receive_pack(
         session,
         repository(ports.settings.home, pusher.repository),

@@ -253,6 +253,45 @@ def test_a_push_that_waits_for_another_says_so(shared: Instance, checkout: Check
     assert "! [remote rejected] main -> main (fetch first)" in waited.stderr
 
 
+def test_what_is_being_deployed_may_be_pushed_again_and_gone_on_from(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(shared, SLOW)
+    source.commit("slow")
+
+    with shared.running(["git", "push", shared.url(app), "main"], source.path) as first:
+        first.wait_for_line("Installing dependencies")
+    again = source.push(app)
+    source.write("README", "more\n")
+    source.commit("slow again")
+    with shared.running(["git", "push", shared.url(app), "main"], source.path) as second:
+        second.wait_for_line("Building")
+    source.write("README", "and more\n")
+    last = source.commit("last")
+    source.push(app)
+
+    assert f"remote: -----> Waiting for the push to {app} before this one" in again.stderr
+    assert "remote: -----> main stands there already" in again.stderr
+    assert source.remote_ref(app) == last
+    moves = [event["data"] for event in shared.events(app) if event["type"] == "ref.moved"]
+    assert [move["old"] for move in moves] == [None, *(move["new"] for move in moves[:-1])]
+    assert len(moves) == 3
+
+
+def test_of_two_first_pushes_at_once_one_creates_the_app_and_the_other_may_follow(
+    shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
+) -> None:
+    one, other = checkout(shared), checkout(shared)
+    other.git("commit", "-q", "--amend", "-m", "other")
+    pushes = [shared.running(["git", "push", shared.url(app), "+main"], person.path) for person in (one, other)]
+    with pushes[0] as first, pushes[1] as second:
+        assert 0 in (first.wait(), second.wait())
+
+    for person in (one, other):
+        person.push(app, "+main")
+    assert Checkout.clone(app, tmp_path / "clone", shared).commit("more")
+
+
 def test_a_client_that_hangs_up_in_mid_build_does_not_stop_its_push(
     shared: Instance, checkout: Checkouts, app: str
 ) -> None:

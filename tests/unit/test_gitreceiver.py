@@ -3,7 +3,7 @@
 import pytest
 
 from gitreceiver import keys, stories
-from gitreceiver.on_git_push import deploying
+from gitreceiver.moves import deploying
 from gitreceiver.state import State
 from services.blobs import Outputs
 from services.chain import Cause
