@@ -57,7 +57,7 @@ class Alone:
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         raise _nobody()
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[Record]:
+    def events(self, *, app: str | None, tail: bool) -> Iterator[Sequence[Record]]:
         raise _nobody()
 
 

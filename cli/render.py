@@ -5,11 +5,13 @@ from collections.abc import Callable, Iterable, Sequence
 
 from cli.lines import bare_log_line, event_line, log_line, visible
 from cli.table import Context
-from cli.values import Code, Done, Events, Formation, Listing, LogLines, Pairs, Record, Reports, Text, Value
+from cli.values import Batches, Code, Done, Events, Formation, Listing, LogLines, Pairs, Record, Reports, Text, Value
 from services.errors import BadInput, Unavailable
 
 INDENT = " " * 7
 REPORT_WIDTH = 31
+AT_ONCE = 1000
+"""Lines of a stream that are written in one go: one by one each would be a packet of its own."""
 
 
 def render(context: Context, value: Value) -> int:
@@ -22,10 +24,10 @@ def render(context: Context, value: Value) -> int:
         case Text(text):
             if text:
                 _write(context, text if text.endswith("\n") else text + "\n")
-        case LogLines(records, bare):
-            _stream(context, records, bare_log_line if bare else log_line)
-        case Events(records):
-            _stream(context, records, event_line)
+        case LogLines(batches, bare):
+            _stream(context, batches, bare_log_line if bare else log_line)
+        case Events(batches):
+            _stream(context, batches, event_line)
         case _:
             lines = json_lines(value) if context.format == "json" else text_lines(value, context)
             _write(context, "".join(line + "\n" for line in lines))
@@ -125,9 +127,11 @@ def _done(context: Context, value: Done) -> int:
     raise Unavailable("the outcome did not arrive; see it with: pushlog events")
 
 
-def _stream(context: Context, records: Iterable[Record], line: Callable[[Record], str]) -> None:
-    for record in records:
-        _write(context, (_json(record) if context.format == "json" else line(record)) + "\n")
+def _stream(context: Context, batches: Batches, line: Callable[[Record], str]) -> None:
+    told = _json if context.format == "json" else line
+    for batch in batches:
+        for at in range(0, len(batch), AT_ONCE):
+            _write(context, "".join(told(record) + "\n" for record in batch[at : at + AT_ONCE]))
 
 
 def _json(value: object) -> str:

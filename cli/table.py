@@ -4,7 +4,7 @@ A command is a declaration that returns a value. click says what its words are; 
 owns it (each command is an RPC to that one) and the permission it needs.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
@@ -64,8 +64,11 @@ class Context(Protocol):
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         """The live output of what a command set in motion, and last the exit code."""
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[Record]:
-        """The log as CloudEvents mappings, of one app or all; with `tail` it goes on with what happens."""
+    def events(self, *, app: str | None, tail: bool) -> Iterator[Sequence[Record]]:
+        """The log as CloudEvents mappings, of one app or all, in batches; with `tail` it goes on with what happens.
+
+        Raises NoSuchApp for an app that never was.
+        """
 
 
 Function = Callable[..., Value]

@@ -6,6 +6,8 @@ from typing import Any
 
 Record = Mapping[str, Any]
 """One JSON object, as an RPC or the log gave it."""
+Batches = Iterable[Sequence[Record]]
+"""Records as they come, perhaps for ever: in each item those that are there at once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,17 +56,17 @@ class Text:
 
 @dataclass(frozen=True, slots=True)
 class LogLines:
-    """What an app's processes said, line by line, perhaps for ever; `bare` without time and process."""
+    """What an app's processes said, line by line; `bare` without time and process."""
 
-    records: Iterable[Record]
+    batches: Batches
     bare: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Events:
-    """CloudEvents, one by one, perhaps for ever."""
+    """CloudEvents."""
 
-    records: Iterable[Record]
+    batches: Batches
 
 
 @dataclass(frozen=True, slots=True)

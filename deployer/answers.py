@@ -34,7 +34,7 @@ def processes(ports: Ports, name: str) -> list[Json]:
 
 
 def logs(ports: Ports, name: str, lines: int | None, process: str | None, since: str | None) -> Json:
-    """An app's last lines, or those after the cursor `since`; `cursor` goes into the next question."""
+    """An app's last `lines`, only those after the cursor `since`; `cursor` goes into the next question."""
     app = _app(ports, name)
     found = app_logs.collect(ports.containers, ports.archive, app.id, lines, process, since)
     rows = [{"time": line.time, "process": line.process, "text": line.text} for line in found]

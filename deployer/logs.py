@@ -40,11 +40,12 @@ class Archive:
         with path.open("ab") as file:
             file.write(raw[-LIMIT:])
 
-    def lines(self, app: str, process: str) -> list[Line]:
-        """What is kept of a process (like web.1)."""
+    def lines(self, app: str, process: str, count: int | None, after: float | None) -> list[Line]:
+        """The last `count` lines kept of a process (like web.1); none of files that end before `after` (epoch)."""
         path = self._folder / app / process
-        parts = [p.read_bytes() for p in (path.with_suffix(path.suffix + ".old"), path) if p.exists()]
-        return parse(b"".join(parts), process)
+        files = [p for p in (path.with_suffix(path.suffix + ".old"), path) if p.exists()]
+        parts = [p.read_bytes() for p in files if after is None or p.stat().st_mtime >= after]
+        return parse(tail(b"".join(parts), count), process)
 
     def processes(self, app: str) -> set[str]:
         """Every process that something is kept of."""
@@ -56,6 +57,11 @@ class Archive:
         for folder in self._folder.glob("*"):
             if folder.name not in apps:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def tail(raw: bytes, count: int | None) -> bytes:
+    """The last `count` lines of a text, or all of it."""
+    return raw if count is None else b"\n".join(raw.rsplit(b"\n", count + 1)[-count - 1 :])
 
 
 def parse(raw: bytes, process: str) -> list[Line]:
@@ -72,16 +78,15 @@ def collect(
 ) -> list[Line]:
     """An app's last `count` lines in the order of time; only those of `process` (web or web.1) and after `since`."""
     after = None if since is None else datetime.fromisoformat(since[:26].rstrip("Z") + "+00:00").timestamp()
-    tail = count if since is None else None
     lines: list[Line] = []
     for container in containers.list(app):
         name = f"{container.identity[2]}.{container.identity[3]}"
         if chosen(name, process):
-            lines += parse(containers.logs(container.id, tail, after), name)
+            lines += parse(containers.logs(container.id, count, after), name)
     for name in archive.processes(app):
         if chosen(name, process):
-            lines += archive.lines(app, name)
-    return newest((line for line in lines if since is None or line.time > since), count if since is None else None)
+            lines += archive.lines(app, name, count, after)
+    return newest((line for line in lines if since is None or line.time > since), count)
 
 
 def chosen(name: str, process: str | None) -> bool:

@@ -9,6 +9,7 @@ from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
 from gitreceiver.session import Session
 from services.chain import Cause
+from services.errors import NoSuchApp
 from services.eventlog import PAGE
 from services.events import AppEvent, CloudEvent, Event, Recorded
 
@@ -91,15 +92,20 @@ class SessionContext:
                 yield part[0].encode()
                 yield part[1]
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[Any]:
-        """See Context. Raises NoSuchApp for one that never was."""
+    def events(self, *, app: str | None, tail: bool) -> Iterator[list[Any]]:
+        """See Context."""
         position = turn = 0
+        known = False
         while True:
             while page := self._ports.log.read(position):
                 position = page[-1].position
-                yield from (CloudEvent.of(event) for event in page if app is None or is_about(event, app))
+                batch = [CloudEvent.of(event) for event in page if app is None or is_about(event, app)]
+                known = known or bool(batch)
+                yield batch
                 if len(page) < PAGE:
                     break
+            if app is not None and not known:
+                raise NoSuchApp.named(app)
             if not tail:
                 return
             turn = self._ports.projections.wait(turn, 1.0)

@@ -135,7 +135,7 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
 
     def _type(self, keyboard: Keyboard, keys: bytes) -> bytes:
         lines, echo = keyboard.press(keys)
-        if echo and self._chan and not self._chan.is_closing():
+        if echo and self._chan and not self._full and not self._chan.is_closing():
             self._chan.write(echo)
         if keyboard.interrupted:
             self._interrupt()
@@ -203,6 +203,7 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
                 self._chan.write(data[at : at + CHUNK], kind)
             except OSError:
                 raise Disconnected("the client is gone") from None
+            eventlet.sleep(0)  # a client with a wide window would have us write on and on, and nobody else served
 
     def exit(self, code: int) -> None:
         """See Wire."""

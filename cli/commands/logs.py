@@ -1,6 +1,6 @@
 """What an app's processes said, kept across deploys."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import click
 
@@ -11,7 +11,8 @@ from services import names
 
 POLL = 0.5
 DEFAULT_LINES = 100
-MAX_LINES = 100_000
+MAX_LINES = 10_000
+"""At once. An app that prints more between two looks has the newest shown."""
 
 
 def _process(word: str) -> str:
@@ -33,10 +34,10 @@ def logs(ctx: Context, app: str, num: int, tail: bool, process: str | None) -> V
     return LogLines(_lines(ctx, app, num, process, tail=tail), ctx.quiet)
 
 
-def _lines(ctx: Context, app: str, num: int, process: str | None, *, tail: bool) -> Iterator[Record]:
+def _lines(ctx: Context, app: str, num: int, process: str | None, *, tail: bool) -> Iterator[Sequence[Record]]:
     answer = ctx.call("deployer", "logs", name=app, lines=max(num, 1), process=process, since=None)
-    yield from answer["lines"] if num else []  # the line that nobody asked for gives the cursor to go on from
+    yield answer["lines"] if num else []  # the line that nobody asked for gives the cursor to go on from
     while tail:
         ctx.pause(POLL)
-        answer = ctx.call("deployer", "logs", name=app, lines=None, process=process, since=answer["cursor"])
-        yield from answer["lines"]
+        answer = ctx.call("deployer", "logs", name=app, lines=MAX_LINES, process=process, since=answer["cursor"])
+        yield answer["lines"]

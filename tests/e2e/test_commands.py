@@ -138,6 +138,7 @@ def test_exit_codes_tell_what_is_there(shared: Instance, hello: str) -> None:
         "builds:list",
         "builds:output",
         "releases",
+        "events",
         "url",
     ],
 )

@@ -31,6 +31,7 @@ class FakeContext:
     fault: Exception | None = None
     out: bytes = b""
     err: bytes = b""
+    writes: int = 0
     pauses: int = 0
     calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     apps: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -56,6 +57,7 @@ class FakeContext:
 
     def write(self, data: bytes) -> None:
         self.out += data
+        self.writes += 1
 
     def write_err(self, data: bytes) -> None:
         self.err += data
@@ -76,8 +78,8 @@ class FakeContext:
         assert correlation == "story-1"
         yield from self.story
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[dict[str, Any]]:
-        yield from (event for event in self.log if app in (None, event["subject"]))
+    def events(self, *, app: str | None, tail: bool) -> Iterator[list[dict[str, Any]]]:
+        yield [event for event in self.log if app in (None, event["subject"])]
 
     # what the services answer
 

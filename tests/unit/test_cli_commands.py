@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from cli.commands.logs import MAX_LINES
 from cli.dispatch import run
 from services.errors import Unavailable
 from tests.unit.fake_context import FakeContext
@@ -324,11 +325,18 @@ def test_logs_t_goes_on_from_the_cursor_until_the_client_is_gone(ctx: FakeContex
     ctx.log_batches, ctx.leaves_after = [[line("one")], [], [line("two"), line("three")]], 2
     assert said(ctx, "logs", "-qt", "hello", code=1) == "one\ntwo\nthree\n"
     assert [call[2]["since"] for call in ctx.calls] == [None, "after 1", "after 2"]
+    assert [call[2]["lines"] for call in ctx.calls] == [100, MAX_LINES, MAX_LINES]
 
 
 def test_logs_t_with_no_lines_wanted_begins_with_what_comes(ctx: FakeContext) -> None:
     ctx.log_batches, ctx.leaves_after = [[line("old")], [line("new")]], 1
     assert said(ctx, "logs", "-q", "-t", "-n", "0", "hello", code=1) == "new\n"
+
+
+def test_many_lines_are_written_many_at_once(ctx: FakeContext) -> None:
+    ctx.log_batches = [[line(str(number)) for number in range(2500)]]
+    assert said(ctx, "logs", "-q", "hello").splitlines() == [str(number) for number in range(2500)]
+    assert ctx.writes == 3
 
 
 def test_logs_as_json_gives_one_object_a_line(ctx: FakeContext) -> None:
