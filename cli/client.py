@@ -4,6 +4,7 @@ It starts with next to no imports, sends the command line, carries the standard 
 exit code. `up`, `down`, `status` and `service` are about the platform itself and need none that runs.
 """
 
+import contextlib
 import os
 import pwd
 import socket
@@ -74,10 +75,11 @@ def _command(argv: list[str]) -> int:
 
 
 def _talk(connection: socket.socket, hello: bytes, argv: list[str], file: bytes | None) -> int:
-    connection.sendall(hello)
-    if file is not None or not _reads_stdin(argv):
-        connection.sendall((wire.encode(wire.STDIN, file) if file else b"") + wire.encode(wire.STDIN, b""))
-    else:
+    own = file is None and _reads_stdin(argv)
+    given = b"" if own else (wire.encode(wire.STDIN, file) if file else b"") + wire.encode(wire.STDIN, b"")
+    with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has answered already, as is read below
+        connection.sendall(hello + given)
+    if own:
         threading.Thread(target=_send_stdin, args=(connection,), daemon=True).start()
     with connection.makefile("rb") as stream:
         while frame := wire.read_frame(stream):
