@@ -110,7 +110,9 @@ def push_ending(url: Callable[[str], str]) -> Callable[[Recorded[Event]], Ending
 def deployed(route: RoutePublished, url: Callable[[str], str]) -> str:
     """The last lines of a success."""
     if not route.hosts:
-        return "=====> Application deployed; it has no web process\n"
+        return f"=====> Application deployed; it has no {'domain' if route.upstreams else 'web process'}\n"
+    if not route.upstreams:
+        return "=====> Application deployed; web is scaled to 0, its hosts answer 502\n"
     return "=====> Application deployed:\n" + "".join(f"       {url(host)}\n" for host in route.hosts)
 
 

@@ -111,12 +111,26 @@ def test_a_push_is_followed_until_its_ref_moved(door, tmp_path):
     push = door.push()
     with door.listener.following(push.id) as door.events:
         route = RoutePublished(
-            app=APP, release=1, attempt=1, hosts=["a.test"], upstreams=[], replaces=None, push=push.id
+            app=APP, release=1, attempt=1, hosts=["a.test"], upstreams=["10.0.0.1:5000"], replaces=None, push=push.id
         )
         door.after(push, route)
         door.move(push=push)
         ending = ("=====> Application deployed:\n       http://a.test\n", 0)
         assert told(door, tmp_path, push, stories.push_ending(url)) == [b"building\n", ending]
+
+
+@pytest.mark.parametrize(
+    ("hosts", "upstreams", "last"),
+    [
+        (["a.test"], ["10.0.0.1:5000"], "       http://a.test"),
+        ([], ["10.0.0.1:5000"], "=====> Application deployed; it has no domain"),
+        (["a.test"], [], "=====> Application deployed; web is scaled to 0, its hosts answer 502"),
+        ([], [], "=====> Application deployed; it has no web process"),
+    ],
+)
+def test_a_success_ends_with_where_the_app_is_found_if_it_is(hosts, upstreams, last):
+    route = RoutePublished(app=APP, release=1, attempt=1, hosts=hosts, upstreams=upstreams, replaces=None, push="")
+    assert stories.deployed(route, url).splitlines()[-1] == last
 
 
 @pytest.mark.parametrize(
