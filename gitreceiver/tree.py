@@ -7,6 +7,7 @@ system takes. Symlinks stay symlinks and are never followed.
 import os
 import stat
 import tarfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BytesIO
@@ -25,6 +26,8 @@ MAX_DEPTH = 300
 MAX_NAME = 255
 MAX_PATH = 4000
 MAX_TIME = 0o77777777777
+TURN = 0.02
+"""Seconds of work after which others have a turn: a large tree is many of them."""
 HFS_IGNORED = {*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF}
 """Code points that HFS+ leaves out of a name: `.g\\u200cit` is `.git` to it."""
 
@@ -89,6 +92,7 @@ def walk(store: BaseObjectStore, commit: Commit, limits: Limits, seen: set[Objec
     sizes = Sizes(store)
     stack = [(b"", 0, commit.tree)]
     count = total = 0
+    due = time.monotonic() + TURN
     while stack:
         folder, depth, tree_id = stack.pop()
         if seen is not None:
@@ -103,6 +107,9 @@ def walk(store: BaseObjectStore, commit: Commit, limits: Limits, seen: set[Objec
             raise BadInput(f"tree: folders more than {limits.depth} deep; allowed are {limits.depth}")
         below = []
         for name, mode, sha in entries:
+            if time.monotonic() > due:
+                time.sleep(0)
+                due = time.monotonic() + TURN
             path = folder + name
             size = _size(sizes, path, sha, limits) if stat.S_ISREG(mode) or stat.S_ISLNK(mode) else 0
             total += size
