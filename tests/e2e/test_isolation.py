@@ -99,7 +99,8 @@ def test_a_process_that_keeps_ending_is_started_ever_more_seldom_and_disturbs_no
         for time in times
     ]
     pauses = [(after - before) % 86400 for before, after in pairwise(seconds[1:])]
-    assert pauses == sorted(pauses)
+    # when it was started is known to within a look at the world; so long may a pause fall short of the one before
+    assert all(after > before - 0.5 for before, after in pairwise(pauses))
     assert pauses[-1] >= least
     assert visitor.failures == []
     assert serving(shared, other)["RestartCount"] == 0

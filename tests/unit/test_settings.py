@@ -7,6 +7,7 @@ import pytest
 from pydantic import ValidationError
 
 from services.errors import BadInput
+from services.names import shown
 from services.settings import Settings, default_home, load, variables
 
 SECRET = "hunter2-hunter2"
@@ -193,7 +194,7 @@ def test_settings_do_not_change(home: dict[str, str]) -> None:
 def test_a_file_that_is_not_toml_is_refused(home: dict[str, str], tmp_path: Path, content: bytes) -> None:
     (tmp_path / "pushlog.toml").write_bytes(content)
     said = refused(home)
-    assert said.startswith(f'PUSHLOG_CONFIG: "{tmp_path}/pushlog.toml": ')
+    assert said.startswith(f"PUSHLOG_CONFIG: {shown(str(tmp_path / 'pushlog.toml'))}: ")
     assert said.endswith("; allowed is a TOML file")
 
 
