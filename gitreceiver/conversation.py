@@ -7,6 +7,7 @@ from services.errors import Refused
 
 FLUSH_BYTES = 64 * 1024
 MAX_COMMANDS = 1000
+SIDE_BAND_BYTES = 65515
 
 
 class Conversation(ReceivableProtocol):
@@ -30,6 +31,11 @@ class Conversation(ReceivableProtocol):
         self._waiting += len(data)
         if self._waiting >= FLUSH_BYTES:
             self.flush()
+
+    def write_sideband(self, channel: int, blob: bytes) -> None:
+        """Write `blob` on a side band; dulwich's own copies all that is left of it for each packet."""
+        for at in range(0, len(blob), SIDE_BAND_BYTES):
+            self.write_pkt_line(bytes([channel]) + blob[at : at + SIDE_BAND_BYTES])
 
     def flush(self) -> None:
         """Send what was written. Raises Disconnected when the client is gone."""

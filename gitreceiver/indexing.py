@@ -30,6 +30,8 @@ ADDRESS_SPACE = 3 << 30
 CPU_SECONDS = 5
 CPU_BYTES_PER_SECOND = 1 << 20
 """A pack gets CPU_SECONDS of CPU and one more for each of these bytes: what a bomb unpacks to does not count."""
+BIG_FILES = ("-c", "core.bigFileThreshold=16m")
+"""Larger ones are streamed, not held in memory."""
 OLD_MISTAKES = ("badTimezone", "missingSpaceBeforeDate", "zeroPaddedFilemode")
 """What git itself once wrote, found in the history of many projects and harmless."""
 PATH_FAULTS = ("hasDot", "hasDotdot", "hasDotgit", "emptyName", "fullPathname")
@@ -97,8 +99,7 @@ def index_with_git(read: Read, objects: Path, repository: Path, limit: int) -> N
             stdin.write(chunk)
 
     argv = [
-        "-c",
-        "core.bigFileThreshold=16m",
+        *BIG_FILES,
         "index-pack",
         "--strict=" + ",".join(f"{name}=ignore" for name in OLD_MISTAKES),
         "--fix-thin",
@@ -129,6 +130,41 @@ def check_connected(objects: Path, repository: Path, new: Sequence[str], known: 
     errors = run_git(["rev-list", "--objects", "--stdin", "--quiet"], git_environment(objects, repository), feed)
     if errors:
         raise BadPack(f"missing objects: {last_words(errors)}")
+
+
+def pack_with_git(
+    wanted: Sequence[ObjectID], objects: Path, repository: Path, write: Callable[[bytes], object]
+) -> None:
+    """Have C git make a pack of the objects `wanted` in the folder `objects`, as they lie there, for `write`.
+
+    Raises BadPack when it fails, and what `write` raises.
+    """
+    flags = ["--stdout", "--quiet", "--delta-base-offset", "--window=0", "--threads=1"]
+    process = subprocess.Popen(
+        ["git", *BIG_FILES, "pack-objects", *flags],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        env=git_environment(objects, repository),
+        cwd="/",
+    )
+    names = b"".join(sha + b"\n" for sha in wanted)
+
+    def feed(pid: int, stdin: IO[bytes]) -> None:
+        stdin.write(names)
+
+    threading.Thread(target=_feed, args=(feed, process.pid, cast(IO[bytes], process.stdin)), daemon=True).start()
+    try:
+        with cast(IO[bytes], process.stdout) as stdout:
+            while chunk := stdout.read(CHUNK):
+                write(chunk)
+    except BaseException:
+        process.kill()
+        raise
+    finally:
+        process.wait()
+    if process.returncode:
+        raise BadPack("no pack could be made of the app's repository; try again")
 
 
 def index_with_dulwich(read_all: Read, read: Read, store: DiskObjectStore, limit: int) -> None:

@@ -147,6 +147,14 @@ def test_a_second_push_sends_only_the_change_and_a_fetch_brings_it(either, app, 
     assert either.git(work.parent / "copy", "rev-parse", "HEAD").stdout.strip() == head
 
 
+def test_a_partial_clone_is_a_full_one_and_says_so(either, app, work):
+    assert either.git(work, "push", either.url(app), "main").returncode == 0
+    cloned = either.git(work.parent, "clone", "--filter=blob:none", either.url(app), "copy")
+    assert cloned.returncode == 0, cloned.stderr
+    assert "filtering not recognized by server, ignoring" in cloned.stderr
+    assert either.git(work.parent / "copy", "fsck", "--strict").returncode == 0
+
+
 def test_a_push_with_nothing_new_ends_well(doors, app, work):
     assert doors.git(work, "push", doors.url(app), "main").returncode == 0
     again = doors.git(work, "push", doors.url(app), "main")

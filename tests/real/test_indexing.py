@@ -1,17 +1,22 @@
 """What a pack may cost to take: CPU time, memory and size, with the real git."""
 
 import itertools
+import os
 import struct
+import subprocess
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+from dulwich.objects import Blob, ObjectID
 
 from gitreceiver import indexing
 from gitreceiver.indexing import BadPack
 from gitreceiver.quarantine import Quarantine, clean_quarantines
 from gitreceiver.repository import Repository, repository
+from gitreceiver.session import Disconnected
 
 APP = "00000000-0000-4000-8000-000000000001"
 MIB = bytes(1 << 20)
@@ -78,6 +83,31 @@ def test_a_pack_that_needs_too_much_memory_is_refused_with_that_reason(repo, mon
     monkeypatch.setattr(indexing, "ADDRESS_SPACE", 256 << 20)
     with pytest.raises(BadPack, match="unpacking takes more than 256 MiB of memory"):
         take(repo, endless_zeros(1 << 30, TREE), 1 << 30)
+
+
+def test_a_pack_of_an_object_that_is_not_there_cannot_be_made(repo):
+    with pytest.raises(BadPack, match="no pack could be made"):
+        indexing.pack_with_git([ObjectID(b"1" * 40)], repo.objects, repo.path, bytearray().extend)
+
+
+def test_nothing_goes_on_making_a_pack_that_nobody_takes(repo, monkeypatch):
+    made: list[subprocess.Popen[bytes]] = []
+    start = subprocess.Popen
+
+    def started(*args: Any, **kwargs: Any) -> subprocess.Popen[bytes]:
+        made.append(start(*args, **kwargs))
+        return made[0]
+
+    def gone(_: bytes) -> None:
+        raise Disconnected
+
+    with repo.store() as store:
+        blob = Blob.from_string(os.urandom(1 << 20))
+        store.add_object(blob)
+    monkeypatch.setattr(subprocess, "Popen", started)
+    with pytest.raises(Disconnected):
+        indexing.pack_with_git([blob.id], repo.objects, repo.path, gone)
+    assert made[0].returncode is not None
 
 
 def test_what_a_living_process_holds_in_quarantine_is_not_cleaned(repo):
