@@ -147,7 +147,7 @@ def _user() -> str:
 
 def _columns() -> int:
     try:
-        return os.get_terminal_size(1).columns
+        return os.get_terminal_size(1).columns or 80  # some terminals do not know
     except OSError:
         return 80
 
