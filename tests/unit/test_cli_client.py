@@ -1,10 +1,14 @@
 """The local command against a platform that is a socket and a script of answers."""
 
+import fcntl
 import os
+import pty
 import signal
 import socket
+import struct
 import subprocess
 import sys
+import termios
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -106,6 +110,24 @@ def test_streams_and_the_exit_code_are_the_commands(tmp_path: Path, start: Calla
     assert finished(pushlog(tmp_path, "apps:list", "-q")) == (3, b"", b"said")
     assert platform.hellos[0].argv == ["apps:list", "-q"]
     assert not platform.hellos[0].tty
+
+
+@pytest.mark.parametrize(("columns", "told"), [(0, 80), (132, 132)])
+def test_a_terminal_that_does_not_know_its_width_has_80_columns(
+    tmp_path: Path, start: Callable[[Answer], Platform], columns: int, told: int
+) -> None:
+    platform = start(echo)
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 25, columns, 0, 0))
+    environment = {**os.environ, "PUSHLOG_HOME": str(tmp_path)}
+    argv = [sys.executable, "-m", "cli.client", "apps:list"]
+    try:
+        subprocess.run(argv, env=environment, stdin=subprocess.DEVNULL, stdout=theirs, timeout=DEADLINE, check=False)
+    finally:
+        os.close(ours)
+        os.close(theirs)
+    assert platform.hellos[0].tty
+    assert platform.hellos[0].columns == told
 
 
 def test_input_is_sent_to_a_command_that_reads_it(tmp_path: Path, start: Callable[[Answer], Platform]) -> None:
