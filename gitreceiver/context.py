@@ -10,7 +10,6 @@ from gitreceiver.ports import Ports
 from gitreceiver.session import Session
 from services.chain import Cause
 from services.errors import NoSuchApp
-from services.eventlog import PAGE
 from services.events import AppEvent, CloudEvent, Event, Recorded
 
 RECORDING = {
@@ -23,6 +22,8 @@ RECORDING = {
     "remove_key",
 }
 """The RPC methods that append; they are told who did it."""
+EVENTS_AT_ONCE = 100
+"""Held in memory for each one who reads the log; it does not give back what many held at the same moment."""
 
 Followed = dict[str, list[Recorded[Event]]]
 
@@ -97,12 +98,12 @@ class SessionContext:
         position = turn = 0
         known = False
         while True:
-            while page := self._ports.log.read(position):
+            while page := self._ports.log.read(position, EVENTS_AT_ONCE):
                 position = page[-1].position
                 batch = [CloudEvent.of(event) for event in page if app is None or is_about(event, app)]
                 known = known or bool(batch)
                 yield batch
-                if len(page) < PAGE:
+                if len(page) < EVENTS_AT_ONCE:
                     break
             if app is not None and not known:
                 raise NoSuchApp.named(app)
