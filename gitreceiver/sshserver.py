@@ -12,11 +12,13 @@ from typing import Any, Protocol
 import asyncssh
 from asyncssh.kex import get_kex_algs
 
+from gitreceiver.seldom import Seldom
 from gitreceiver.session import Session, split_line
 from gitreceiver.sshwire import SshWire, in_green
 from services.errors import BadInput, PushlogError, Refused
 
-log = logging.getLogger(__name__)
+log = logging.getLogger("pushlog.ssh")
+log.addFilter(Seldom(60, 60.0))
 
 KEX = (
     "mlkem768x25519-sha256",
