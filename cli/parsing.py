@@ -91,7 +91,8 @@ def parameters(command: Command, name: str, words: Sequence[str]) -> dict[str, A
         said = error.format_message().rstrip(".")
         raise BadInput(f"{name}: {said[:1].lower()}{said[1:]}; see: pushlog help {name}") from None
     if parsed.args:  # click's own sentence would repeat them, and one may be a secret
-        raise BadInput(f"{name}: {len(parsed.args)} words too many; see: pushlog help {name}")
+        extra = "a word" if len(parsed.args) == 1 else f"{len(parsed.args)} words"
+        raise BadInput(f"{name}: {extra} too many; see: pushlog help {name}")
     params = dict(parsed.params)
     return params | _app_and_flag(name, params.pop("words")) if command.report else params
 
