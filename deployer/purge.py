@@ -1,10 +1,16 @@
 """The end of an instance's containers and network."""
 
+import time
 from functools import partial
 
+import docker
+
 from deployer import containers
-from deployer.containers import Containers, gone_is_fine, side_by_side, translated
+from deployer.containers import ContainerRefused, Containers, gone_is_fine, side_by_side, translated
 from services.settings import Settings
+
+SETTLED = 20.0
+"""Seconds in which Docker finishes removals that it had begun before."""
 
 
 def purge(settings: Settings) -> None:
@@ -14,6 +20,18 @@ def purge(settings: Settings) -> None:
     when Docker does not answer.
     """
     client = containers.connect()
+    deadline = time.monotonic() + SETTLED
+    while True:
+        try:
+            return sweep(client, settings)
+        except ContainerRefused:  # a container that is still being removed has its place in the network
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.2)
+
+
+def sweep(client: docker.DockerClient, settings: Settings) -> None:
+    """Remove what is there now. Raises ContainerRefused for a network that a container is still in."""
     mine = {"label": f"pushlog.instance={settings.instance}"}
     with translated():
         found = client.api.containers(all=True, quiet=True, filters=mine)
