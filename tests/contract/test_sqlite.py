@@ -87,7 +87,7 @@ def test_what_append_returned_survives_a_kill_of_its_process(
     writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
 ) -> None:
     for round_ in range(1, 4):
-        process = writers("append", "one", 10_000)
+        process = writers("append", "one", 200_000)
         assert process.stdout
         seen = [int(process.stdout.readline()) for _ in range(20)]
         process.send_signal(signal.SIGKILL)
@@ -168,7 +168,7 @@ def test_a_log_can_be_opened_while_others_append(
     writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
 ) -> None:
     log = reopen()
-    writer = writers("append", "one", 10_000)
+    writer = writers("append", "one", 200_000)
     deadline = time.monotonic() + 30
     while log.head().position == 0:
         assert time.monotonic() < deadline, "the writer did not begin"

@@ -211,7 +211,8 @@ def test_what_a_destroyed_app_had_is_gone_and_its_name_and_domains_are_free(
     assert shared.get(app).text == "two"
     assert shared.get(app, "/COLOR").text == ""
     assert shared.ssh("releases", app).stdout.startswith("v1 ")
-    assert shared.events(app)[-1]["data"]["app"] != uuid
+    moved = [event for event in shared.events(app) if event["type"] == "ref.moved"]
+    assert [event["data"]["app"] == uuid for event in moved] == [True, False]
 
 
 def test_logs_show_what_the_app_printed_and_survive_a_deploy(shared: Instance, checkout: Checkouts, app: str) -> None:
