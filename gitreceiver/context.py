@@ -25,8 +25,6 @@ RECORDING = {
 EVENTS_AT_ONCE = 100
 """Held in memory for each one who reads the log; it does not give back what many held at the same moment."""
 
-Followed = dict[str, list[Recorded[Event]]]
-
 
 class SessionContext:
     """One session as the Context of the command it runs."""
