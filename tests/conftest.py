@@ -5,6 +5,8 @@ from collections import defaultdict
 
 import pytest
 
+pytest_plugins = ["tests.rabbitmq"]
+
 SECONDS: defaultdict[str, float] = defaultdict(float)
 
 
