@@ -23,7 +23,7 @@ NONCE_BYTES = 12
 def master_key(path: Path, given: str | None) -> bytes:
     """The key that wraps the data keys: `given` as 64 hexadecimal digits, else the file's, made at first use (0600)."""
     if given is None and not path.exists():
-        files.replace(path, os.urandom(KEY_BYTES).hex().encode())
+        files.create(path, os.urandom(KEY_BYTES).hex().encode())
     try:
         key = bytes.fromhex(given if given is not None else path.read_text().strip())
     except ValueError:

@@ -1,7 +1,8 @@
 """Every setting, declared once: its type, its default, a line of help, and whether it is secret.
 
 Values come from `PUSHLOG_*` environment variables, else from a TOML file (`PUSHLOG_CONFIG`, by default
-`pushlog.toml` in the home). An unknown or bad one is an error, so that a typing mistake never passes for a default.
+`pushlog.toml` in the home). A secret may stand in a file that `PUSHLOG_*_FILE` names, as Docker's and systemd's secrets
+do. An unknown or bad one is an error, so that a typing mistake never passes for a default.
 """
 
 import ipaddress
@@ -58,10 +59,21 @@ def _broker_url(value: SecretStr) -> SecretStr:
     return value
 
 
+def _log_url(value: SecretStr) -> SecretStr:
+    if not value.get_secret_value().startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise BadInput(
+            "log_url: not the URL of a log; allowed are sqlite:///FILE and postgresql://user:password@host/db"
+        )
+    return value
+
+
 def _master_key(value: SecretStr) -> SecretStr:
     if not re.fullmatch(r"[0-9a-fA-F]{64}", value.get_secret_value()):
         raise BadInput("master_key: not a master key; allowed are 64 hexadecimal digits")
     return value
+
+
+LogUrl = Annotated[SecretStr, AfterValidator(_log_url)]
 
 
 class Settings(BaseModel):
@@ -84,7 +96,12 @@ class Settings(BaseModel):
         SecretStr("inprocess://localhost"),
         description="The bus: inprocess://localhost or amqp://user:password@host/vhost.",
     )
-    log_url: SecretStr | None = Field(None, description="The log's database; by default SQLite in the home.")
+    log_url: LogUrl | None = Field(
+        None, description="The log's database, postgresql://user:password@host/db; by default SQLite in the home."
+    )
+    log_owner_url: LogUrl | None = Field(
+        None, description="The same database as the role that owns the tables; only `pushlog prepare` takes it."
+    )
     master_key: Annotated[SecretStr, AfterValidator(_master_key)] | None = Field(
         None, description="The key that seals all secrets, 64 hexadecimal digits; by default a file in the home."
     )
@@ -135,6 +152,11 @@ class Settings(BaseModel):
     body_limit: Memory = Field("1m", description="Size limit of a request's body.")
 
     @property
+    def alone(self) -> bool:
+        """Whether no other process shares the log: SQLite's belongs to the one that holds the home."""
+        return self.database.startswith("sqlite:")
+
+    @property
     def database(self) -> str:
         """The SQLAlchemy URL of the log."""
         return self.log_url.get_secret_value() if self.log_url else f"sqlite:///{self.home / 'log.sqlite'}"
@@ -145,17 +167,25 @@ def variables() -> dict[str, str]:
     return {PREFIX + field.upper(): field for field in Settings.model_fields}
 
 
+def secret_files() -> dict[str, str]:
+    """The name of each environment variable that names a secret's file, and the field it sets."""
+    fields = Settings.model_fields.items()
+    return {f"{PREFIX}{field.upper()}_FILE": field for field, info in fields if "SecretStr" in repr(info.annotation)}
+
+
 def load(environ: Mapping[str, str] | None = None) -> Settings:
     """The settings from `environ` (the process's own, if None) over the TOML file.
 
     Raises BadInput, naming the setting, for an unknown, missing or bad one; a secret's value is not in the sentence.
     """
     environ = os.environ if environ is None else environ
-    known = variables()
-    unknown = sorted({k for k in environ if k.startswith(PREFIX)} - set(known) - {PREFIX + "CONFIG"})
+    known, files = variables(), secret_files()
+    unknown = sorted({k for k in environ if k.startswith(PREFIX)} - {*known, *files, PREFIX + "CONFIG"})
     if unknown:
         raise BadInput(f"{unknown[0]}: there is no such setting; allowed are {', '.join(sorted(known))}")
     given = {field: environ[name] for name, field in known.items() if name in environ}
+    for name in files.keys() & environ.keys():
+        given[files[name]] = _secret(name, environ[name], given, files[name])
     home = Path(given.get("home") or default_home())
     named = environ.get(PREFIX + "CONFIG")
     values = {**_from_file(Path(named) if named else home / "pushlog.toml", required=named is not None), **given}
@@ -166,6 +196,16 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
         own = first.get("ctx", {}).get("error")
         reason = str(own).partition(": ")[2] if isinstance(own, BadInput) else first["msg"]
         raise BadInput(f"{PREFIX}{str(first['loc'][0]).upper()}: {reason}") from None
+
+
+def _secret(variable: str, path: str, given: Mapping[str, str], field: str) -> str:
+    """A secret's value from its file, without the end of its line."""
+    if field in given:
+        raise BadInput(f"{variable}: {variable.removesuffix('_FILE')} is set as well; allowed is one of the two")
+    try:
+        return Path(path).read_text().rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadInput(f"{variable}: {names.shown(path)}: {error}; allowed is the path of a text file") from None
 
 
 def _from_file(path: Path, *, required: bool) -> dict[str, Any]:

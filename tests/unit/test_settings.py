@@ -8,7 +8,7 @@ from pydantic import ValidationError
 
 from services.errors import BadInput
 from services.names import shown
-from services.settings import Settings, default_home, load, variables
+from services.settings import Settings, default_home, load, secret_files, variables
 
 SECRET = "hunter2-hunter2"
 
@@ -224,3 +224,31 @@ def test_proxies_come_from_the_host_unless_they_are_set(home: dict[str, str], mo
         "localhost",
     )
     assert load({**home, "PUSHLOG_BUILD_HTTP_PROXY": "http://other"}).build_http_proxy == "http://other"
+
+
+def test_a_secret_is_read_from_the_file_that_a_variable_names(home: dict[str, str], tmp_path: Path) -> None:
+    (tmp_path / "url").write_text("postgresql://u:p@host/db\n")
+    settings = load({**home, "PUSHLOG_LOG_URL_FILE": str(tmp_path / "url")})
+    assert (settings.database, settings.alone) == ("postgresql://u:p@host/db", False)
+
+
+def test_only_secrets_have_files(home: dict[str, str]) -> None:
+    assert refused({**home, "PUSHLOG_DOMAIN_FILE": "/x"}).startswith("PUSHLOG_DOMAIN_FILE: there is no such setting")
+    assert set(secret_files()) == {
+        "PUSHLOG_BROKER_URL_FILE",
+        "PUSHLOG_LOG_URL_FILE",
+        "PUSHLOG_LOG_OWNER_URL_FILE",
+        "PUSHLOG_MASTER_KEY_FILE",
+    }
+
+
+def test_a_secrets_file_that_is_missing_or_bad_or_one_too_many_is_refused(home: dict[str, str], tmp_path: Path) -> None:
+    name = "PUSHLOG_LOG_URL_FILE"
+    assert refused({**home, name: str(tmp_path / "none")}).endswith("; allowed is the path of a text file")
+    (tmp_path / "bad").write_text(f"mysql://u:{SECRET}@host")
+    bad = refused({**home, name: str(tmp_path / "bad")})
+    assert bad.startswith("PUSHLOG_LOG_URL: not the URL of a log; allowed are ")
+    assert SECRET not in bad
+    (tmp_path / "good").write_text("sqlite:////log")
+    both = {**home, name: str(tmp_path / "good"), "PUSHLOG_LOG_URL": "sqlite:////log"}
+    assert refused(both) == f"{name}: PUSHLOG_LOG_URL is set as well; allowed is one of the two"
