@@ -92,6 +92,8 @@ class Settings(BaseModel):
     ssh_bind: str = Field("", description="The address of the SSH door; empty: every address.")
     http_port: Port = Field(8080, description="The port of the router.")
     http_bind: str = Field("", description="The address of the router; empty: every address.")
+    health_port: Port | None = Field(None, description="The port of each process's /healthz; by default there is none.")
+    health_bind: str = Field("127.0.0.1", description="The address of /healthz; empty: every address.")
     broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
         SecretStr("inprocess://localhost"),
         description="The bus: inprocess://localhost or amqp://user:password@host/vhost.",
