@@ -69,6 +69,17 @@ class EventLog(Protocol):
         """Every lease by its work, with its beat: a number that changes whenever the holder renews."""
         ...
 
+    def take(self, lease: Lease, over: tuple[Lease, int] | None) -> bool:
+        """Give `lease` to its holder without an event, if the work's row in `leases()` is `over` (None: no row).
+
+        False: it is another one by now, and nothing happened.
+        """
+        ...
+
+    def release(self, lease: Lease) -> None:
+        """Give the lease up, if it is still held."""
+        ...
+
     def drop_leases(self) -> None:
         """Give up every lease: for the one process that knows that no holder lives."""
         ...
@@ -106,8 +117,7 @@ class SqlLog:
             t.change(_INSERT, *(dict(zip(_NAMES, row, strict=True)) for row in rows))
             t.change(_MOVE_HEAD, {"to": rows[-1][0], "with_hash": rows[-1][-1]})
             if claim:
-                t.change(_VOID_LEASE, {"work": claim.work})
-                t.change(_GIVE_LEASE, {**asdict(claim), "beat": 0})
+                t.change(_GIVE_LEASE, asdict(claim))
         return [chain.recorded(row, draft.event) for row, draft in zip(rows, drafts, strict=True)]
 
     def read(self, after: int = 0, limit: int = PAGE) -> list[Recorded[Event]]:
@@ -130,6 +140,20 @@ class SqlLog:
         """See EventLog.leases."""
         with self._transactions.reading() as t:
             return {work: (Lease(work, holder, attempt), beat) for work, holder, attempt, beat in t.rows(_LEASES)}
+
+    def take(self, lease: Lease, over: tuple[Lease, int] | None) -> bool:
+        """See EventLog.take."""
+        with self._transactions.writing() as t:
+            if over is None:
+                return bool(t.change(_TAKE, asdict(lease)))
+            before, beat = over
+            held = {"old_holder": before.holder, "old_attempt": before.attempt, "old_beat": beat}
+            return before.work == lease.work and bool(t.change(_TAKE_OVER, {**asdict(lease), **held}))
+
+    def release(self, lease: Lease) -> None:
+        """See EventLog.release."""
+        with self._transactions.writing() as t:
+            t.change(_END_LEASE, asdict(lease))
 
     def drop_leases(self) -> None:
         """See EventLog.drop_leases."""
@@ -194,10 +218,19 @@ _BY_ID = sa.select(*_ROW).where(events_table.c.id == sa.bindparam("id"))
 _VERSION = sa.select(sa.func.max(events_table.c.version)).where(events_table.c.stream == sa.bindparam("stream"))
 _THE_LEASE = [leases_table.c[name] == sa.bindparam(name) for name in ("work", "holder", "attempt")]
 _LEASES = sa.select(leases_table)
-_GIVE_LEASE = leases_table.insert()
+_GIVE_LEASE = sa.text(
+    "INSERT INTO leases (work, holder, attempt, beat) VALUES (:work, :holder, :attempt, 0)"
+    " ON CONFLICT (work) DO UPDATE SET holder = excluded.holder, attempt = excluded.attempt, beat = 0"
+)
+_TAKE = sa.text(
+    "INSERT INTO leases (work, holder, attempt, beat) VALUES (:work, :holder, :attempt, 0) ON CONFLICT DO NOTHING"
+)
+_TAKE_OVER = sa.text(
+    "UPDATE leases SET holder = :holder, attempt = :attempt, beat = beat + 1"
+    " WHERE work = :work AND holder = :old_holder AND attempt = :old_attempt AND beat = :old_beat"
+)
 _RENEW = leases_table.update().where(*_THE_LEASE).values(beat=leases_table.c.beat + sa.text("1"))
 _END_LEASE = leases_table.delete().where(*_THE_LEASE)
-_VOID_LEASE = leases_table.delete().where(leases_table.c.work == sa.bindparam("work"))
 _DROP_LEASES = leases_table.delete()
 
 

@@ -65,6 +65,20 @@ class MemoryLog:
         """See EventLog.leases."""
         return dict(self._leases)
 
+    def take(self, lease: Lease, over: tuple[Lease, int] | None) -> bool:
+        """See EventLog.take."""
+        with self._lock:
+            if self._leases.get(lease.work) != over:
+                return False
+            self._leases[lease.work] = lease, over[1] + 1 if over else 0
+            return True
+
+    def release(self, lease: Lease) -> None:
+        """See EventLog.release."""
+        with self._lock:
+            if self._holds(lease):
+                del self._leases[lease.work]
+
     def drop_leases(self) -> None:
         """See EventLog.drop_leases."""
         self._leases.clear()

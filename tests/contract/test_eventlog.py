@@ -301,6 +301,65 @@ def test_dropping_the_leases_gives_up_every_one_and_records_nothing(log: EventLo
     assert log.head().position == 2
 
 
+def test_a_lease_can_be_taken_without_an_event_when_nobody_has_it(log: EventLog) -> None:
+    lease = Lease("role/router", "one", 1)
+    assert log.take(lease, None)
+    assert log.leases() == {"role/router": (lease, 0)}
+    assert not log.take(Lease("role/router", "two", 1), None)
+    assert log.renew(lease)
+    assert log.head().position == 0
+
+
+def test_a_lease_is_taken_over_only_as_it_was_seen(log: EventLog) -> None:
+    first, second = Lease("role/router", "one", 1), Lease("role/router", "two", 2)
+    log.take(first, None)
+    log.renew(first)
+    for seen in [None, (first, 0), (first, 2), (second, 1), (Lease("other", "one", 1), 1)]:
+        assert not log.take(second, seen)
+    assert log.take(second, (first, 1))
+    assert not log.renew(first)
+    assert log.renew(second)
+
+
+def test_a_lease_that_is_taken_over_by_its_own_holder_is_seen_to_change(log: EventLog) -> None:
+    lease = Lease("role/router", "one", 1)
+    log.take(lease, None)
+    assert log.take(lease, (lease, 0))
+    assert not log.take(Lease("role/router", "two", 2), (lease, 0))
+
+
+def test_of_many_that_take_a_lease_at_the_same_moment_one_has_it(log: EventLog) -> None:
+    seen: tuple[Lease, int] | None = None
+    for attempt in range(1, 6):
+        rivals = [Lease("role/router", f"holder {n}", attempt) for n in range(4)]
+        taken: list[Lease] = []
+        begin = threading.Barrier(len(rivals))
+
+        def rival(lease: Lease, seen: Any = seen, begin: Any = begin, taken: Any = taken) -> None:
+            begin.wait()
+            if log.take(lease, seen):
+                taken.append(lease)
+
+        threads = [threading.Thread(target=rival, args=(lease,)) for lease in rivals]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        seen = log.leases()["role/router"]
+        assert taken == [seen[0]]
+
+
+def test_a_released_lease_is_nobodys_and_one_that_was_lost_stays_anothers(log: EventLog) -> None:
+    first, second = Lease("role/router", "one", 1), Lease("role/router", "two", 2)
+    log.take(first, None)
+    log.release(first)
+    assert log.leases() == {}
+    log.take(second, None)
+    log.release(first)
+    log.release(Lease("role/builder", "two", 2))
+    assert log.leases() == {"role/router": (second, 0)}
+
+
 # Old and unknown events
 
 
@@ -389,7 +448,8 @@ APPENDS = st.fixed_dictionaries(
         "lease": st.none() | LEASES,
     }
 )
-CALLS = st.lists(APPENDS | LEASES | st.just("drop"), max_size=12)
+TAKES = st.tuples(LEASES, st.none() | st.tuples(LEASES, st.integers(0, 2)))
+CALLS = st.lists(APPENDS | LEASES | TAKES | st.just("drop") | st.tuples(LEASES), max_size=12)
 
 
 def outcome(log: EventLog, call: Any) -> Any:
@@ -398,6 +458,8 @@ def outcome(log: EventLog, call: Any) -> Any:
         return log.drop_leases()
     if isinstance(call, Lease):
         return log.renew(call)
+    if isinstance(call, tuple):
+        return log.take(*call) if len(call) == 2 else log.release(*call)
     drafts = [draft(stream, id=f"id-{number}") for stream, number in call["batch"]]
     try:
         return log.append(drafts, CAUSE, expect=call["expect"], claim=call["claim"], lease=call["lease"])
