@@ -54,6 +54,14 @@ keyring = sa.Table(
     sa.Column("app", sa.Text, primary_key=True),
     sa.Column("wrapped", sa.LargeBinary, nullable=False),
 )
+processes = sa.Table(
+    "processes",
+    metadata,
+    sa.Column("holder", sa.Text, primary_key=True),
+    sa.Column("services", sa.Text, nullable=False),
+    sa.Column("report", sa.Text, nullable=False),
+    sa.Column("seen", sa.DateTime(timezone=True), nullable=False),
+)
 meta = sa.Table("meta", metadata, sa.Column("schema_version", sa.Integer, primary_key=True))
 
 APPEND_ONLY = {
