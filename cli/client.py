@@ -1,7 +1,7 @@
 """The local `pushlog` command: a thin client of the platform's Unix socket.
 
 It starts with next to no imports, sends the command line, carries the standard streams, and ends with the command's
-exit code. `up`, `down`, `status` and `service` are about the platform itself and need none that runs.
+exit code. The commands of PLATFORM are about the platform itself and need none that runs.
 """
 
 import contextlib
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from services import wire
 
-PLATFORM = ("up", "down", "status", "service")
+PLATFORM = ("up", "down", "status", "service", "prepare")
 READS_STDIN = ("apps:destroy", "apps:delete", "delete", "ssh-keys:add")
 """The commands whose input is sent. Others leave it alone, so that they can stand in a loop that reads a file."""
 READS_FILE = "ssh-keys:add"

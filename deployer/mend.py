@@ -5,7 +5,7 @@ Start, a restart of Docker, a killed container and a restore are the same code p
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 from deployer import spec
@@ -41,10 +41,17 @@ class Pauses:
 
 
 def for_ever(ports: Ports) -> None:
-    """Mend at once, at every death of a container, and every EVERY seconds."""
+    """Mend at once, at every death of a container, and every EVERY seconds; of several deployers only one does."""
+    while True:
+        with ports.claims.playing("mender") as still:
+            while_ours(ports, still)
+
+
+def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
+    """Mend until the role is another deployer's."""
     pauses, woken = Pauses({}), False
     ports.subnet()
-    while True:
+    while still():
         ports.look.clear()
         with ports.mending:
             everything(ports, pauses)

@@ -42,7 +42,10 @@ def locked(settings: Settings) -> Iterator[None]:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
+        whole = os.read(descriptor, 1)
         os.close(descriptor)
+        if not whole:
+            raise Refused(f"services of the instance at {settings.home} are running; stop them first") from None
         raise Refused(f"the instance at {settings.home} is running; stop it with: pushlog down") from None
     try:
         os.ftruncate(descriptor, 0)
@@ -51,6 +54,31 @@ def locked(settings: Settings) -> Iterator[None]:
     finally:
         os.ftruncate(descriptor, 0)
         os.close(descriptor)
+
+
+@contextmanager
+def joined(settings: Settings) -> Iterator[None]:
+    """Share the home with the other services' processes. Raises Refused while one process runs them all there."""
+    prepare_home(settings)
+    descriptor = os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        yield
+    except BlockingIOError:
+        raise Refused(f"the instance at {settings.home} is running; stop it with: pushlog down") from None
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def ready(settings: Settings) -> Iterator[None]:
+    """Let `up --detach` know, while the block runs, that this process answers."""
+    file = settings.home / "run" / "ready"
+    file.write_text(str(os.getpid()))
+    try:
+        yield
+    finally:
+        file.unlink(missing_ok=True)
 
 
 def running_pid(home: Path) -> int | None:
@@ -77,16 +105,16 @@ def detach(settings: Settings, say: Callable[[str], None]) -> None:
     with log.open("ab") as file:
         start = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.embedded"],
+            [sys.executable, "-m", "services.process"],
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,
             start_new_session=True,
         )
     deadline = time.monotonic() + START_TIMEOUT
-    ready = settings.home / "run" / "ready"
+    answers = settings.home / "run" / "ready"
     while process.poll() is None and time.monotonic() < deadline:
-        if ready.exists() and ready.read_text() == str(process.pid):
+        if answers.exists() and answers.read_text() == str(process.pid):
             say(f"       ssh on port {settings.ssh_port}, http on port {settings.http_port}, log in {log}")
             return
         time.sleep(0.05)

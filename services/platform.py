@@ -65,5 +65,5 @@ def assemble(
         blobs=Blobs(settings.home / "blobs"),
         outputs=Outputs(settings.home / "output", settings.build_output_limit),
         keyring=keyring,
-        claims=Claims(log, holder, settings.lease, monotonic),
+        claims=Claims(log, holder, settings.lease, monotonic, settings.alone),
     )

@@ -1,28 +1,19 @@
-"""Starts and stops the platform (`pushlog up`, `down`, `status`) and loads its services by name."""
+"""The commands about the platform's own processes: `pushlog up`, `down`, `status`, `service` and `prepare`."""
 
 import importlib
-import logging
 import os
-import signal
 import sys
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from services import instance
-from services.errors import PushlogError
-from services.settings import Settings, load
-
-if TYPE_CHECKING:
-    from services.platform import Platform
+from services.errors import BadInput, PushlogError
+from services.settings import load
 
 SERVICES = ("configsvc", "builder", "deployer", "router", "gitreceiver")
-CHECKED = ("gitreceiver", "router")
 PURGED = ("router", "deployer", "builder")
-STOP_GRACE = 5.0
-POLL = 2.0
-WORKERS = 500
 
 
 def say(text: str) -> None:
@@ -43,7 +34,44 @@ def up(detach: bool) -> None:
     if detach:
         instance.detach(settings, say)
     else:
-        os.execv(sys.executable, [sys.executable, "-m", "services.embedded"])  # noqa: S606 the same program, set up anew
+        become("services.process")
+
+
+def become(module: str, *arguments: str) -> None:
+    """Go on as another program: a process of the platform must be set up before anything is imported."""
+    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+
+
+@platform.command()
+@click.argument("name", type=click.Choice(SERVICES), metavar="NAME")
+def service(name: str) -> None:
+    """Run one service in this process: configsvc, builder, deployer, router or gitreceiver.
+
+    All of them, each in one or more processes, make an instance on PostgreSQL and RabbitMQ. They may start in any
+    order. Of router and gitreceiver one process is active, and further ones stand by.
+    """
+    settings = load()
+    if settings.alone:
+        raise BadInput("PUSHLOG_LOG_URL: services in processes of their own share a log; allowed is postgresql://…")
+    if settings.broker_url.get_secret_value().startswith("inprocess:"):
+        raise BadInput("PUSHLOG_BROKER_URL: services in processes of their own need a broker; allowed is amqp://…")
+    become("services.process", name)
+
+
+@platform.command()
+def prepare() -> None:
+    """Make or upgrade the log's tables on PostgreSQL, as the role of PUSHLOG_LOG_OWNER_URL.
+
+    The role of PUSHLOG_LOG_URL then may append and read, and neither change nor delete.
+    """
+    settings = load()
+    if settings.alone or settings.log_owner_url is None:
+        raise BadInput(
+            "PUSHLOG_LOG_OWNER_URL and PUSHLOG_LOG_URL: not both set; allowed are the URLs of one PostgreSQL database, "
+            "of the role that owns the tables and of the one that uses them"
+        )
+    importlib.import_module("services.database").prepare(settings.log_owner_url.get_secret_value(), settings.database)
+    say("-----> The log's tables are ready")
 
 
 @platform.command()
@@ -80,7 +108,7 @@ def status(format_: str) -> None:
 
 
 def main(argv: Sequence[str]) -> int:
-    """Run `up`, `down` or `status` with its arguments; returns the exit code."""
+    """Run one of these commands with its arguments; returns the exit code."""
     return guarded(lambda: platform.main(args=list(argv), prog_name="pushlog", standalone_mode=False))
 
 
@@ -98,101 +126,6 @@ def guarded(run: Callable[[], Any]) -> int:
     except click.Abort:
         return 130
     return 0
-
-
-def serve(settings: Settings, services: Sequence[str] = SERVICES) -> None:
-    """Run the services in this process until it is told to stop.
-
-    Raises Refused when another process holds the home, Unavailable when a port is taken.
-    """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
-    logging.getLogger("pushlog").setLevel(logging.INFO)
-    logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
-    with instance.locked(settings):
-        for name in CHECKED:
-            importlib.import_module(f"{name}.ready").check(settings)
-        _serve_locked(settings, services)
-
-
-def _serve_locked(settings: Settings, services: Sequence[str]) -> None:
-    import eventlet
-    from eventlet.event import Event as Promise
-    from eventlet.hubs import get_hub
-    from nameko.runners import ServiceRunner
-
-    ready = settings.home / "run" / "ready"
-    ready.unlink(missing_ok=True)
-    config: dict[str, Any] = {
-        "AMQP_URI": settings.broker_url.get_secret_value(),
-        "max_workers": WORKERS,
-        "serializer": "json",
-        "ACCEPT": ["json"],
-    }
-    config["platform"] = build_platform(settings, config)
-    runner = ServiceRunner(config)
-    for name in services:
-        runner.add_service(service_class(name))
-    stopping = Promise()
-    for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
-        get_hub().loop.add_signal_handler(number, lambda: stopping.ready() or stopping.send())
-    runner.start()
-    eventlet.spawn(config["platform"].projections.follow, POLL).link(_ended, "the log", stopping)
-    eventlet.spawn(runner.wait).link(_ended, "a service", stopping)
-    ready.write_text(str(os.getpid()))
-    logging.getLogger("pushlog").info("ready: ssh on port %d, http on port %d", settings.ssh_port, settings.http_port)
-    code = stopping.wait() or 0
-    ready.unlink(missing_ok=True)
-    with eventlet.Timeout(STOP_GRACE, False):  # sessions may end; other work is taken up from the log at the next start
-        list(eventlet.GreenPool().imap(lambda container: container.entrypoints.all.stop(), runner.containers))
-    logging.shutdown()
-    os._exit(code)
-
-
-def _ended(thread: Any, what: str, stopping: Any) -> None:
-    """Stop the process with exit code 1 when what should go on for ever ended: better gone than half there."""
-    try:
-        thread.wait()
-    except Exception:  # the operator sees it in the log
-        logging.getLogger("pushlog").exception("%s ended", what)
-    if not stopping.ready():
-        stopping.send(1)
-
-
-def service_class(name: str) -> type:
-    """The nameko service of the folder `name`."""
-    cls: type = importlib.import_module(f"{name}.service").Service
-    return cls
-
-
-def build_platform(settings: Settings, config: dict[str, Any]) -> "Platform":
-    """Open the log and everything around it, with database calls in a thread of their own and doorbells rung."""
-    import eventlet
-    from nameko.amqp.publish import Publisher
-    from nameko.standalone.events import get_event_exchange
-
-    from services import bus, eventlog, keyring
-    from services.chain import uuid7
-    from services.offloop import OffLoop
-    from services.platform import assemble, ringing
-
-    off_loop = OffLoop()
-    log, engine = eventlog.open_log(settings.database)
-    log.drop_leases()
-    given = settings.master_key.get_secret_value() if settings.master_key else None
-    ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
-    publisher = Publisher(config["AMQP_URI"], mandatory=False, use_confirms=False)
-
-    def publish(source: str, type: str, body: dict[str, Any]) -> None:
-        exchange = get_event_exchange(source, config)
-        publisher.publish(body, exchange=exchange, routing_key=type, declare=[exchange])
-
-    doorbell = bus.Doorbell(publish)
-    eventlet.spawn(doorbell.run)
-    parts = assemble(
-        settings, ringing(off_loop.wrap(log), doorbell.ring), off_loop.wrap(ring), f"{os.uname().nodename}/{uuid7()}"
-    )
-    parts.outputs.clear()
-    return parts
 
 
 def offline(argv: Sequence[str], read_stdin: Callable[[], bytes]) -> int | None:

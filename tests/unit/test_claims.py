@@ -7,6 +7,7 @@ import pytest
 from services.claims import Claims
 from services.decide import conclude
 from services.errors import LeaseLost, Unavailable
+from services.eventlog import Lease
 from services.events import BuildFailed, BuildStarted
 from tests.unit.story import APP, Story
 
@@ -37,6 +38,14 @@ def started(attempt=1):
 
 def failed():
     return BuildFailed(app=APP, attempt=1, reason="no", output=None)
+
+
+def watch(claims, work, clock):
+    """Look as often as a watcher does until a lease that nobody renews has run out."""
+    for _ in range(5):
+        found = claims.free(work)
+        clock.now += TTL / 4
+    return found
 
 
 def test_of_two_holders_only_the_first_gets_the_work(story, clock):
@@ -71,9 +80,18 @@ def test_a_lease_that_was_seen_unchanged_for_its_time_is_free(story, clock):
     one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
     one.claim(push, started(), 1, "builder")
     assert not two.free(push.id)
-    clock.now += TTL
-    assert two.free(push.id)
+    assert watch(two, push.id, clock)
     assert two.claim(push, started(2), 2, "builder")
+
+
+def test_a_lease_is_not_given_up_while_nobody_looked(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    one.claim(push, started(), 1, "builder")
+    assert not two.free(push.id)
+    clock.now += 10 * TTL
+    assert not two.free(push.id)
+    assert watch(two, push.id, clock)
 
 
 def test_a_lease_outlives_a_log_that_does_not_answer_for_a_moment(story, clock):
@@ -98,8 +116,7 @@ def test_a_holder_that_slept_finds_its_result_refused(story, clock):
     push = story.push()
     one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
     late = one.claim(push, started(), 1, "builder")
-    two.free(push.id)
-    clock.now += TTL
+    watch(two, push.id, clock)
     two.claim(push, started(2), 2, "builder")
     before = story.log.head()
     with pytest.raises(LeaseLost):
@@ -121,3 +138,38 @@ def test_work_without_a_lease_is_concluded_once(story):
     push = story.push()
     assert conclude(story.log, push, failed(), "builder")
     assert not conclude(story.log, push, failed(), "builder")
+
+
+def test_a_role_is_one_processs_until_it_lets_it_go(story, clock):
+    one, two = (Claims(story.log, name, 0.04, clock) for name in ("one", "two"))
+    entered = threading.Event()
+
+    def wait():
+        with two.playing("router"):
+            entered.set()
+
+    with one.playing("router") as still:
+        waiting = threading.Thread(target=wait, daemon=True)
+        waiting.start()
+        assert not entered.wait(0.2)
+        assert still()
+    assert entered.wait(10)
+    waiting.join(10)
+
+
+def test_a_role_is_lost_when_another_process_took_it(story, clock):
+    one = Claims(story.log, "one", 0.04, clock)
+    with one.playing("router") as still:
+        [(lease, beat)] = story.log.leases().values()
+        lost = threading.Event()
+        while not story.log.take(Lease(lease.work, "two", 2), (lease, beat)):
+            [(lease, beat)] = story.log.leases().values()
+        while still():
+            lost.wait(0.01)
+    assert [held.holder for held, _ in story.log.leases().values()] == ["two"]
+
+
+def test_who_is_alone_plays_every_role_without_a_lease(story, clock):
+    with Claims(story.log, "one", TTL, clock, alone=True).playing("router") as still:
+        assert still()
+        assert story.log.leases() == {}

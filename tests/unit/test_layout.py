@@ -14,10 +14,10 @@ KNOW_NAMEKO = {
     "gitreceiver/door.py",
     "gitreceiver/sshwire.py",
     "services/bus.py",
-    "services/embedded.py",
     "services/hops.py",
     "services/offloop.py",
-    "services/runner.py",
+    "services/process.py",
+    "services/serving.py",
 }
 """Beside each service.py: the modules that may import nameko and eventlet."""
 

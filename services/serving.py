@@ -1,0 +1,193 @@
+"""What a process of the platform does: it waits for its parts, plays its roles, runs its services, and stops."""
+
+import importlib
+import logging
+import os
+import signal
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from typing import Any, TypeVar
+
+import eventlet
+from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
+from eventlet import tpool
+from eventlet.event import Event as Promise
+from eventlet.hubs import get_hub
+from kombu import Connection
+from kombu.exceptions import KombuError
+from nameko.amqp.publish import Publisher
+from nameko.runners import ServiceRunner
+from nameko.standalone.events import get_event_exchange
+
+from services import bus, eventlog, instance, keyring
+from services.chain import uuid7
+from services.errors import Unavailable
+from services.offloop import OffLoop
+from services.platform import Platform, assemble, ringing
+from services.settings import Settings
+
+log = logging.getLogger("pushlog")
+
+CHECKED = ("gitreceiver", "router")
+SINGLE = ("gitreceiver", "router")
+STOP_GRACE = 5.0
+POLL = 2.0
+AGAIN = 1.0
+WORKERS = 500
+
+T = TypeVar("T")
+
+
+class Stop(BaseException):
+    """Ends the process, from wherever it is."""
+
+    def __init__(self, code: int) -> None:
+        super().__init__(code)
+        self.code = code
+
+
+def serve(settings: Settings, services: Sequence[str]) -> None:
+    """Run the services in this process until it is told to stop, which ends it.
+
+    One that shares its log with others waits for the database and the broker, and stands by while another process
+    plays a role that only one may play. Raises Refused when the home is another's, Unavailable when a port is taken
+    or, if this process is alone, when the log cannot be opened.
+    """
+    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    log.setLevel(logging.INFO)
+    logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
+    stop = _stopper()
+    for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
+        get_hub().loop.add_signal_handler(number, stop, 0)
+    try:
+        with instance.locked(settings) if len(services) > 1 else instance.joined(settings):
+            _work(settings, services, stop)
+    except Stop as told:
+        logging.shutdown()
+        os._exit(told.code)
+
+
+def _stopper() -> Callable[[int], None]:
+    """A function that ends what the present thread does with Stop; a second call does nothing."""
+    main = eventlet.getcurrent()
+    told: list[int] = []
+
+    def stop(code: int) -> None:
+        if not told:
+            told.append(code)
+            get_hub().schedule_call_global(0, main.throw, Stop(code))
+
+    return stop
+
+
+def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], None]) -> None:
+    config = {
+        "AMQP_URI": settings.broker_url.get_secret_value(),
+        "max_workers": WORKERS,
+        "serializer": "json",
+        "ACCEPT": ["json"],
+    }
+    platform = config["platform"] = build_platform(settings, config)
+    _until_there(settings, lambda: _ask_broker(settings))
+    with ExitStack() as roles:
+        for name in services:
+            if name in SINGLE:
+                _play(name, platform, roles, stop)
+        for name in services:
+            if name in CHECKED:
+                importlib.import_module(f"{name}.ready").check(settings)
+        if "gitreceiver" in services:
+            platform.outputs.clear()
+        runner = ServiceRunner(config)
+        for name in services:
+            runner.add_service(service_class(name))
+        with _running(runner):
+            follow = platform.projections.follow
+            eventlet.spawn(follow, POLL).link(_ended, "the log", stop)
+            eventlet.spawn(runner.wait).link(_ended, "a service", stop)
+            with instance.ready(settings):
+                log.info("ready: %s", ", ".join(services))
+                Promise().wait()
+
+
+def _play(name: str, platform: Platform, roles: ExitStack, stop: Callable[[int], None]) -> None:
+    """Wait until this process is the one that runs the service; stop it when another took that over."""
+    log.debug("waiting for the role of %s", name)
+    mine = roles.enter_context(platform.claims.playing(name))
+
+    def watch() -> None:
+        while mine():
+            eventlet.sleep(AGAIN)
+        log.error("another process took over as %s; this one ends", name)
+        stop(1)
+
+    eventlet.spawn(watch)
+
+
+@contextmanager
+def _running(runner: Any) -> Iterator[None]:
+    """Run the services; at the end their sessions get a moment, and other work is taken up from the log later."""
+    try:
+        runner.start()
+        yield
+    finally:
+        with eventlet.Timeout(STOP_GRACE, False):
+            list(eventlet.GreenPool().imap(lambda container: container.entrypoints.all.stop(), runner.containers))
+
+
+def _ended(thread: Any, what: str, stop: Callable[[int], None]) -> None:
+    """Stop the process with exit code 1 when what should go on for ever ended: better gone than half there."""
+    try:
+        thread.wait()
+    except Exception:  # the operator sees it in the log
+        log.exception("%s ended", what)
+    stop(1)
+
+
+def _until_there(settings: Settings, ask: Callable[[], T]) -> T:
+    """What `ask` returns once it raises Unavailable no more; who is alone does not wait."""
+    said = ""
+    while True:
+        try:
+            return ask()
+        except Unavailable as error:
+            if settings.alone:
+                raise
+            if said != str(error):
+                said = str(error)
+                log.warning("waiting: %s", said)
+        eventlet.sleep(AGAIN)
+
+
+def _ask_broker(settings: Settings) -> None:
+    try:
+        with Connection(settings.broker_url.get_secret_value(), connect_timeout=AGAIN * 5) as connection:
+            connection.connect()
+    except (AMQPError, KombuError, OSError) as error:
+        raise Unavailable(f"the broker does not answer: {error}") from None
+
+
+def service_class(name: str) -> type:
+    """The nameko service of the folder `name`."""
+    cls: type = importlib.import_module(f"{name}.service").Service
+    return cls
+
+
+def build_platform(settings: Settings, config: dict[str, Any]) -> Platform:
+    """Open the log and everything around it, with database calls in a thread of their own and doorbells rung."""
+    off_loop = OffLoop()
+    opened, engine = _until_there(settings, lambda: tpool.execute(eventlog.open_log, settings.database))
+    if settings.alone:
+        opened.drop_leases()
+    given = settings.master_key.get_secret_value() if settings.master_key else None
+    ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
+    publisher = Publisher(config["AMQP_URI"], mandatory=False, use_confirms=False)
+
+    def publish(source: str, type: str, body: dict[str, Any]) -> None:
+        exchange = get_event_exchange(source, config)
+        publisher.publish(body, exchange=exchange, routing_key=type, declare=[exchange])
+
+    doorbell = bus.Doorbell(publish)
+    eventlet.spawn(doorbell.run)
+    holder = f"{os.uname().nodename}/{uuid7()}"
+    return assemble(settings, ringing(off_loop.wrap(opened), doorbell.ring), off_loop.wrap(ring), holder)
