@@ -33,6 +33,11 @@ class Projections:
         self.position = 0
         self.turn = 0
 
+    @property
+    def folds(self) -> tuple[Fold, ...]:
+        """What is fed."""
+        return tuple(self._folds)
+
     def add(self, fold: Fold) -> None:
         """Feed `fold` too, from the beginning of the log."""
         with self._reading:

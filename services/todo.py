@@ -23,7 +23,7 @@ class Pending:
         when: Callable[[Event], bool] | None = None,
         settled: Collection[type[Event]] = (),
     ) -> None:
-        self._trigger = trigger
+        self.trigger = trigger
         self._until = tuple(until)
         self._when = when
         self._settled = tuple(settled)
@@ -38,7 +38,7 @@ class Pending:
             self.items = {i: e for i, e in self.items.items() if subject_app(e) != data.app}
             self._unsettled.pop(data.app, None)
             self._destroyed.add(data.app)
-        if isinstance(data, self._trigger) and not gone and (self._when is None or self._when(data)):
+        if isinstance(data, self.trigger) and not gone and (self._when is None or self._when(data)):
             self.items[event.id] = event
         elif isinstance(data, self._until) and event.causationid in self.items:
             del self.items[event.causationid]
