@@ -30,7 +30,7 @@ from services.chain import Cause, Draft
 from services.decide import conclude
 from services.events import AppDestroyed, BuildFailed, PushReceived, app_stream
 from services.hops import at_start, on
-from services.runner import build_platform
+from services.serving import build_platform
 from services.settings import Settings
 
 APP = "00000000-0000-4000-8000-000000000001"
