@@ -9,9 +9,9 @@ from typing import Any
 
 import docker
 import requests
-import urllib3
 from docker.errors import APIError, DockerException, ImageNotFound, NotFound
 
+from services import engine
 from services.errors import Unavailable
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,10 @@ class Image:
 def translated() -> Iterator[None]:
     """Turn what Docker and the way to it raise into Unavailable."""
     try:
-        yield
+        with engine.answering():
+            yield
     except APIError as error:
         raise Unavailable(f"Docker did not do as asked: {error.explanation or error}") from error
-    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
-        raise Unavailable(f"Docker does not answer: {error}") from error
 
 
 def image(client: docker.DockerClient, reference: str) -> Image | None:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 import docker
 
 from builder.state import State
+from services import engine
 from services.blobs import Blobs, Outputs
 from services.claims import Claims
 from services.eventlog import EventLog
@@ -47,5 +48,5 @@ def build(platform: Platform) -> Ports:
         keyring=platform.keyring,
         blobs=platform.blobs,
         outputs=platform.outputs,
-        client=docker.DockerClient.from_env(version="1.41", timeout=120),
+        client=engine.connect(),
     )

@@ -8,13 +8,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import docker
-import requests
-import urllib3
-from docker.errors import APIError, DockerException, NotFound
+from docker.errors import APIError, NotFound
 
 from deployer import spec
 from deployer.spec import ContainerSpec
 from deployer.state import Identity
+from services import engine
 from services.errors import PushlogError, Unavailable
 from services.settings import Settings
 
@@ -202,25 +201,19 @@ def gone_is_fine() -> Iterator[None]:
 def translated() -> Iterator[None]:
     """Docker's and the connection's errors as ours: what Docker refuses is a reason, what does not answer is not."""
     try:
-        yield
+        with engine.answering():
+            yield
     except APIError as error:
         sentence = str(error.explanation or error)
         taken = "Address already in use" in sentence  # by what is just leaving: the next attempt has another one
         if taken or (error.is_server_error() and not is_the_containers_fault(sentence)):
             raise Unavailable(f"Docker failed: {sentence}") from None
         raise ContainerRefused(sentence) from None
-    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError) as error:
-        raise Unavailable(f"Docker does not answer: {error}") from None
 
 
 def is_the_containers_fault(sentence: str) -> bool:
     """Whether a 500 of Docker's says that this container cannot start, rather than that trying again may help."""
     return "OCI runtime create failed" in sentence or "failed to create shim" in sentence
-
-
-def connect() -> docker.DockerClient:
-    """A client of the local engine (`DOCKER_HOST`, else its socket); connects when first used."""
-    return docker.DockerClient.from_env(version="1.41", timeout=120)
 
 
 def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 
 import docker
 
-from deployer import containers, network
+from deployer import network
 from deployer.containers import Containers
 from deployer.logs import Archive
 from deployer.state import State
+from services import engine
 from services.blobs import Blobs, Outputs
 from services.claims import Claims
 from services.eventlog import EventLog
@@ -45,7 +46,7 @@ def build(platform: Platform) -> Ports:
     """The ports of this process."""
     state = State()
     platform.projections.add(state)
-    client = containers.connect()
+    client = engine.connect()
     return Ports(
         settings=platform.settings,
         log=platform.log,

@@ -5,8 +5,8 @@ from functools import partial
 
 import docker
 
-from deployer import containers
 from deployer.containers import ContainerRefused, Containers, gone_is_fine, side_by_side, translated
+from services import engine
 from services.settings import Settings
 
 SETTLED = 20.0
@@ -19,7 +19,7 @@ def purge(settings: Settings) -> None:
     That is also what somebody ran from an app's image, which would keep that from being removed. Raises Unavailable
     when Docker does not answer.
     """
-    client = containers.connect()
+    client = engine.connect()
     deadline = time.monotonic() + SETTLED
     while True:
         try:

@@ -5,12 +5,9 @@ import socket
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import docker
-import requests
 import sqlalchemy as sa
-from docker.errors import DockerException
 
-from services import instance
+from services import engine, instance
 from services.database import head
 from services.errors import PushlogError
 from services.settings import Settings
@@ -65,12 +62,13 @@ def _port(name: str, bind: str, port: int) -> Part:
 def _asked(name: str, ask: Callable[[], str]) -> Part:
     try:
         return Part(name, True, ask())
-    except (DockerException, requests.RequestException, sa.exc.SQLAlchemyError, PushlogError, OSError) as error:
-        return Part(name, False, f"does not answer: {error}")
+    except (sa.exc.SQLAlchemyError, PushlogError, OSError) as error:
+        return Part(name, False, str(error) if isinstance(error, PushlogError) else f"does not answer: {error}")
 
 
 def _docker() -> str:
-    return "version " + str(docker.DockerClient.from_env(version="1.41", timeout=TIMEOUT).version()["Version"])
+    with engine.answering():
+        return "version " + str(engine.connect().version()["Version"])
 
 
 def _log(settings: Settings) -> str:

@@ -9,8 +9,9 @@ import docker
 import pytest
 
 from deployer import network
-from deployer.containers import Containers, connect
+from deployer.containers import Containers
 from deployer.spec import ContainerSpec, network_name
+from services import engine
 from services.errors import Unavailable
 from services.settings import Settings
 
@@ -25,7 +26,7 @@ def settings(tmp_path: Path) -> Settings:
 @pytest.fixture
 def client(settings: Settings) -> Iterator[docker.DockerClient]:
     """A client of the local Docker; what the test made there is removed at its end."""
-    client = connect()
+    client = engine.connect()
     yield client
     for row in client.api.containers(all=True, filters={"label": f"pushlog.instance={settings.instance}"}):
         client.api.remove_container(row["Id"], force=True)

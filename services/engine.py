@@ -1,0 +1,66 @@
+"""The way to the Docker Engine: one kind of client, its deadlines, and what it means when nothing answers.
+
+What Docker itself answers, its refusals too, is translated where it was asked: builder and deployer differ in what a
+refusal means to them.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import docker
+import requests
+import urllib3
+from docker.errors import APIError, DockerException
+from docker.utils import kwargs_from_env
+
+from services.errors import Unavailable
+
+VERSION = "1.41"
+ASK, CHANGE, WORK = 7.0, 30.0, 600.0
+"""Seconds without a sign of Docker: for a question, so that a command's asker hears within 10 s; for a change of a
+container; and for what moves an app's files, which may be gigabytes."""
+
+
+class Api(docker.APIClient):
+    """Docker's API with a deadline by what is asked, unless a call gives one of its own."""
+
+    def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
+        """See requests.Session.send."""
+        if kwargs.get("timeout") == self.timeout:
+            kwargs["timeout"] = deadline(request.method or "", request.path_url)
+        return super().send(request, **kwargs)
+
+
+def deadline(method: str, path: str) -> float:
+    """How many seconds a request may wait for Docker's next sign."""
+    if path.partition("?")[0].endswith(("/archive", "/commit")):
+        return WORK
+    return ASK if method == "GET" else CHANGE
+
+
+def connect() -> docker.DockerClient:
+    """A client of the engine that DOCKER_HOST names, else of the local socket; it connects when first used."""
+    client = docker.DockerClient.from_env(version=VERSION)
+    client.api = Api(**kwargs_from_env(), version=VERSION)
+    return client
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Raise Unavailable for a Docker that is not there, hangs, or hangs up; what it refuses passes as APIError."""
+    try:
+        yield
+    except APIError:
+        raise
+    except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
+        raise Unavailable(f"Docker does not answer{_why(error)}") from error
+
+
+def _why(error: BaseException) -> str:
+    root = error
+    while root.__context__:
+        root = root.__context__
+    if isinstance(root, TimeoutError):
+        return " in time"
+    return f": {root.strerror or root}" if isinstance(root, OSError) else f": {error}"
