@@ -18,7 +18,7 @@ class Echo(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(text.encode())
         if self.path.startswith("/say/"):
-            print(self.path[5:])
+            sys.stdout.write(self.path[5:] + "\\n")
 
     def log_message(self, *_):
         pass

@@ -6,26 +6,20 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.harness import Checkout, Instance
+from tests.e2e.harness import Checkout, Instance, running
 
 
 @pytest.fixture(scope="session")
 def shared(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """One running instance for all tests that only need apps of their own."""
-    yield from _running(tmp_path_factory.mktemp("shared"), f"e2e-{os.getpid()}", {})
-
-
-@pytest.fixture
-def fresh(tmp_path: Path) -> Iterator[Instance]:
-    """A running instance of the test's own: to be killed, filled or stopped."""
-    yield from _running(tmp_path, f"e2e-{os.getpid()}-{os.urandom(2).hex()}", {})
+    yield from running(tmp_path_factory.mktemp("shared"), f"e2e-{os.getpid()}", {})
 
 
 @pytest.fixture(scope="session")
 def killable(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """One instance for all tests that kill or stop the platform: see `mortal`. It takes packs of at most 1 MiB."""
     name = f"e2e-{os.getpid()}-killable"
-    yield from _running(tmp_path_factory.mktemp("killable"), name, {"PUSH_LIMIT": str(1 << 20)})
+    yield from running(tmp_path_factory.mktemp("killable"), name, {"PUSH_LIMIT": str(1 << 20)})
 
 
 @pytest.fixture
@@ -33,17 +27,6 @@ def mortal(killable: Instance) -> Instance:
     """The instance that may be killed, running when the test begins."""
     killable.up()
     return killable
-
-
-def _running(folder: Path, name: str, settings: dict[str, str]) -> Iterator[Instance]:
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)  # nginx's workers pass through
-    instance = Instance(folder / "home", name, settings)
-    try:
-        instance.start()
-        yield instance
-    finally:
-        instance.purge()
 
 
 @pytest.fixture

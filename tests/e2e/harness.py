@@ -75,6 +75,11 @@ class Instance:
         return {**clean, **{f"PUSHLOG_{k}": v for k, v in given.items()}, "GIT_SSH_COMMAND": ssh, "LC_ALL": "C.UTF-8"}
 
     @property
+    def private_ports(self) -> list[int]:
+        """The ports of 127.0.0.1 that are the platform's alone."""
+        return []
+
+    @property
     def key(self) -> Path:
         """The private key that `start` made and added."""
         return self.home.parent / f"{self.name}-key"
@@ -158,15 +163,18 @@ class Instance:
         """Where `app` is pushed to."""
         return f"ssh://pushlog@127.0.0.1:{self.ssh_port}/{app}"
 
+    def host(self, app: str) -> str:
+        """Where `app` serves; what has a dot is a host already."""
+        return app if "." in app else f"{app}.{self.settings.get('DOMAIN', 'localhost')}"
+
     def get(self, host: str, path: str = "/") -> Answer:
         """GET through nginx. `host` without a dot is an app's name.
 
         Raises ConnectionError when the connection is closed without an answer, OSError when there is none else.
         """
-        host = host if "." in host else f"{host}.localhost"
         connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
         try:
-            connection.request("GET", path, headers={"Host": host})
+            connection.request("GET", path, headers={"Host": self.host(host)})
             answer = connection.getresponse()
             return Answer(answer.status, answer.read().decode(errors="replace"))
         except ConnectionError:
@@ -209,6 +217,18 @@ class Instance:
         # without check: one may go between the list and the look, and then the others are shown
         shown = subprocess.run(["docker", "inspect", *ids], capture_output=True, text=True, check=False)
         return list(json.loads(shown.stdout))
+
+
+def running(folder: Path, name: str, settings: dict[str, str]) -> Iterator[Instance]:
+    """An instance of these settings that runs until the fixture is over."""
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o711)  # nginx's workers pass through
+    instance = Instance(folder / "home", name, settings)
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.purge()
 
 
 def docker(*words: str) -> str:

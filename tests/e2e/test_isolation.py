@@ -1,17 +1,19 @@
 """Containers that end come back, apps do not disturb or reach each other, and two instances never touch."""
 
 import json
-import socket
-import subprocess
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from ipaddress import IPv4Address, IPv4Network
 from itertools import pairwise
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests.e2e.apps import ECHO
-from tests.e2e.harness import Checkout, Instance, Poller, docker, wait_for
-from tests.e2e.world import address, in_docker, processes, serving
+from tests.e2e.harness import Checkout, Instance, Poller, docker, running, wait_for
+from tests.e2e.world import address, in_docker, listens, processes, reaches, serving
 
 Checkouts = Callable[..., Checkout]
 
@@ -114,47 +116,55 @@ def started(container: str, times: list[str]) -> int:
     return len(times)
 
 
-def reaches(container: dict[str, Any], host: str, port: int) -> bool:
-    """Whether a TCP connection from within a container comes about."""
-    program = f"import socket; socket.create_connection(({host!r}, {port}), timeout=1)"
-    return not subprocess.run(
-        ["docker", "exec", container["Id"], "python3", "-c", program], capture_output=True
-    ).returncode
+@pytest.fixture
+def unlike(tmp_path: Path) -> Iterator[Instance]:
+    """A running instance with other settings than `shared`."""
+    settings = {"DOMAIN": "apps.test", "SUBNET": f"10.231.{os.getpid() % 256}.0/24", "FILE_LIMIT": "10000"}
+    yield from running(tmp_path, f"e2e-{os.getpid()}-unlike", settings)
 
 
-def test_two_instances_with_an_app_of_the_same_name_share_nothing_and_a_purge_takes_one_alone(
-    shared: Instance, fresh: Instance, checkout: Checkouts, app: str
+def test_two_instances_with_an_app_of_the_same_name_and_unlike_settings_share_nothing_and_a_purge_takes_one_alone(
+    shared: Instance, unlike: Instance, checkout: Checkouts, app: str
 ) -> None:
-    neighbour = f"{app}-two"
-    checkout(shared, ECHO).push(app)
-    checkout(shared, ECHO).push(neighbour)
-    here = checkout(fresh, INSTALLS)
-    here.edit("app.py", '"one"', '"two"')
-    here.commit()
-    here.push(app)
-    ours, theirs, next_door = serving(shared, app), serving(fresh, app), serving(shared, neighbour)
+    here, there = checkout(shared, ECHO), checkout(unlike, INSTALLS)
+    there.edit("app.py", '"one"', '"two"')
+    there.commit()
+    with ThreadPoolExecutor(2) as pool:
+        one, two = pool.map(lambda source: source.push(app), (here, there))
+    ours, theirs = serving(shared, app), serving(unlike, app)
 
-    assert (shared.get(app).text, fresh.get(app).text) == ("one", "two")
+    assert f"http://{app}.localhost:{shared.http_port}" in one.stderr
+    assert f"http://{app}.apps.test:{unlike.http_port}" in two.stderr
+    assert (shared.get(f"{app}.localhost").text, unlike.get(f"{app}.apps.test").text) == ("one", "two")
+    for instance, host in ((shared, f"{app}.apps.test"), (unlike, f"{app}.localhost")):
+        with pytest.raises(ConnectionError):
+            instance.get(host)
+    inside = [IPv4Address(address(each)) in IPv4Network(unlike.settings["SUBNET"]) for each in (ours, theirs)]
+    assert inside == [False, True]
+    for source in (here, there):
+        source.write("large", "x" * 20_000)
+        source.commit("large")
+    assert here.push(app).returncode == 0
+    assert 'file: "large" has' in there.push(app, check=False).stderr
+
+    ours = serving(shared, app)
     before = in_docker(shared.name)
-    assert all(before[kind].isdisjoint(in_docker(fresh.name)[kind]) for kind in before)
-    assert all(in_docker(fresh.name).values())
+    assert all(before[kind].isdisjoint(in_docker(unlike.name)[kind]) for kind in before)
+    assert all(in_docker(unlike.name).values())
+    assert listens(address(theirs), 5000)
+    assert not reaches(ours, address(theirs), 5000)
 
-    for other in (next_door, theirs):
-        with socket.create_connection((address(other), 5000), timeout=5):
-            assert not reaches(ours, address(other), 5000)
-    assert reaches(ours, "127.0.0.1", 5000)
-
-    fresh.pushlog("ps:scale", app, "web=2")
+    unlike.pushlog("ps:scale", app, "web=2")
     by_hand = docker("run", "-d", "--network", "none", theirs["Image"], "sleep", "600").strip()
-    (fresh.home / "pushlog.toml").write_text("# an operator's own\n")
+    (unlike.home / "pushlog.toml").write_text("# an operator's own\n")
     base = docker("image", "inspect", "-f", "{{.Id}}", *SHARED_IMAGES)
     with Poller(shared, app) as visitor:
-        fresh.purge()
+        unlike.purge()
 
-    assert in_docker(fresh.name) == {"containers": set(), "networks": set(), "volumes": set(), "images": set()}
+    assert in_docker(unlike.name) == {"containers": set(), "networks": set(), "volumes": set(), "images": set()}
     assert by_hand not in docker("ps", "-aq", "--no-trunc")
-    assert processes(fresh.home) == {}
-    assert [path.name for path in fresh.home.iterdir()] == ["pushlog.toml"]
+    assert processes(unlike.home) == {}
+    assert [path.name for path in unlike.home.iterdir()] == ["pushlog.toml"]
     assert docker("image", "inspect", "-f", "{{.Id}}", *SHARED_IMAGES) == base
     assert visitor.failures == []
     assert in_docker(shared.name) == before

@@ -1,5 +1,6 @@
 """What may be pushed where: the deploy branch, other branches and tags, stale and simultaneous pushes, clones."""
 
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -9,6 +10,9 @@ from tests.e2e.apps import ECHO, SLOW
 from tests.e2e.harness import Checkout, Instance, Poller, wait_for
 
 Checkouts = Callable[..., Checkout]
+
+STAFF = "web: ls people | tr '\\n' ' ' > list; echo $GIT_REV > commit; exec python3 -m http.server $PORT\n"
+STALE = re.compile(r"! \[(remote )?rejected\] +main -> main \(fetch first\)")
 
 
 def test_the_first_pushed_branch_is_the_one_that_deploys(shared: Instance, checkout: Checkouts, app: str) -> None:
@@ -200,11 +204,10 @@ def test_a_force_push_deploys_another_history(shared: Instance, checkout: Checko
     assert source.remote_ref(app) == anew
 
 
-def test_simultaneous_pushes_are_taken_one_after_the_other(
+def test_five_simultaneous_pushes_are_taken_one_after_the_other_and_stale_ones_told_to_fetch(
     shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
 ) -> None:
-    checkout(shared, {**ECHO, "Procfile": "web: ls people | tr '\\n' ' ' > list; exec python3 -m http.server $PORT\n",
-                      "people/nobody": ""}).push(app)  # fmt: skip
+    checkout(shared, {**ECHO, "Procfile": STAFF, "people/nobody": ""}).push(app)
     people = [Checkout.clone(app, tmp_path / f"person{number}", shared) for number in range(5)]
     for person in people:
         person.write(f"people/{person.path.name}", "")
@@ -225,13 +228,14 @@ def test_simultaneous_pushes_are_taken_one_after_the_other(
 
     assert not visitor.failures
     assert len(tries) >= 4
-    assert all("(fetch first)" in tried.stderr for tried in tries), [tried.stderr for tried in tries]
+    assert all(STALE.search(tried.stderr) for tried in tries), [tried.stderr for tried in tries]
     assert set(shared.get(app, "/list").text.split()) == {"nobody", *(person.path.name for person in people)}
     story = [event for event in shared.events(app) if event["type"] in ("push.received", "ref.moved")]
     assert [event["type"] for event in story] == ["push.received", "ref.moved"] * 6, "one after the other"
+    assert [event["data"]["new"] for event in story[::2]] == [event["data"]["new"] for event in story[1::2]]
     moves = [event["data"] for event in story[1::2]]
     assert [move["old"] for move in moves] == [None, *(move["new"] for move in moves[:-1])]
-    assert people[0].remote_ref(app) == moves[-1]["new"]
+    assert people[0].remote_ref(app) == moves[-1]["new"] == shared.get(app, "/commit").text.strip()
     assert visitor.phases() == sorted(visitor.phases(), key=len), "each release has one person more"
 
 

@@ -3,7 +3,9 @@
 import asyncio
 import json
 import os
+import socket
 import sqlite3
+import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -145,6 +147,21 @@ def address(container: Mapping[str, Any]) -> str:
     """The address of an inspected container."""
     (network,) = container["NetworkSettings"]["Networks"].values()
     return str(network["IPAddress"])
+
+
+def listens(host: str, port: int) -> bool:
+    """Whether a TCP connection from this host comes about."""
+    with suppress(OSError), socket.create_connection((host, port), timeout=5):
+        return True
+    return False
+
+
+def reaches(container: dict[str, Any], host: str, port: int) -> bool:
+    """Whether a TCP connection from within a container comes about."""
+    program = f"import socket; socket.create_connection(({host!r}, {port}), timeout=1)"
+    return not subprocess.run(
+        ["docker", "exec", container["Id"], "python3", "-c", program], capture_output=True
+    ).returncode
 
 
 @contextmanager
