@@ -141,23 +141,5 @@ def recorded(row: Row, event: Event | None = None) -> Recorded[Event]:
 
     Raises BrokenLog for what this Pushlog does not know.
     """
-    position, id_, stream, version, type_, schema, source, subject, time, *why, data, hash_ = row
-    actor, origin, command, correlationid, causationid = why
-    return Recorded(
-        id_,
-        source,
-        type_,
-        schema,
-        subject,
-        time,
-        position,
-        stream,
-        version,
-        actor,
-        origin,
-        command,
-        correlationid,
-        causationid,
-        hash_,
-        decode(type_, schema, json.loads(data)) if event is None else event,
-    )
+    data = decode(row[4], row[5], row[14]) if event is None else event
+    return Recorded._make((*row[:14], data, row[15]))

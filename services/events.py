@@ -4,9 +4,9 @@ Recorded events live for ever. A field is never renamed or given another meaning
 version with an upcaster in `UPCASTERS`, and tests/contract/samples keeps a stored sample of each version.
 """
 
+import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Generic, TypeVar
+from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -49,8 +49,7 @@ UPCASTERS: dict[tuple[str, int], Callable[[dict[str, Any]], dict[str, Any]]] = {
 E = TypeVar("E", bound=Event, covariant=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded(Generic[E]):
+class Recorded(NamedTuple, Generic[E]):
     """An event as it stands in the log: CloudEvents 1.0 attributes, the log's own, and the data.
 
     `time` is RFC 3339 in UTC, `position` counts from 1 over the whole log, `version` from 1 within the stream,
@@ -58,26 +57,26 @@ class Recorded(Generic[E]):
     `command` its command line, secrets masked, both empty for what a service did. `hash` chains to the event before.
     """
 
-    id: str
-    source: str
-    type: str
-    schema: int
-    subject: str
-    time: str
     position: int
+    id: str
     stream: str
     version: int
+    type: str
+    schema: int
+    source: str
+    subject: str
+    time: str
     actor: str
     origin: str
     command: str
     correlationid: str
     causationid: str
-    hash: str
     data: E
+    hash: str
 
 
-def decode(type: str, schema: int, data: dict[str, Any]) -> Event:
-    """The event of a stored row, upcast to today's shape.
+def decode(type: str, schema: int, data: str) -> Event:
+    """The event of a stored row, whose `data` are JSON, upcast to today's shape.
 
     Raises BrokenLog for a type or schema version that this Pushlog does not know, and for data that are not of the
     type's shape: nothing is ever skipped.
@@ -87,13 +86,18 @@ def decode(type: str, schema: int, data: dict[str, Any]) -> Event:
         raise BrokenLog(f"the log holds {type!r}, which this Pushlog does not know; run the version that wrote it")
     if not 1 <= schema <= model.SCHEMA:
         raise BrokenLog(f"the log holds {type} in schema {schema}, not in 1 to {model.SCHEMA}; upgrade Pushlog")
-    for version in range(schema, model.SCHEMA):
-        data = UPCASTERS[type, version](data)
     try:
-        return model.model_validate(data)
+        if schema == model.SCHEMA:
+            return model.model_validate_json(data)
+        fields = json.loads(data)
+        for version in range(schema, model.SCHEMA):
+            fields = UPCASTERS[type, version](fields)
+        return model.model_validate(fields)
+    except json.JSONDecodeError as error:
+        raise BrokenLog(f"the log holds {type} whose data are not JSON: {error}") from None
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, first["loc"]))
+        where = ".".join(map(str, first["loc"])) or "data"
         raise BrokenLog(f"the log holds {type} with a bad {shown(where)}: {first['msg']}") from None
 
 

@@ -6,6 +6,8 @@ allowed>`. The `…Field` types put the same rules on the fields of events, whic
 """
 
 import re
+from collections.abc import Callable
+from functools import lru_cache
 from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
@@ -112,11 +114,16 @@ def ref_name(value: str) -> str:
     return value
 
 
-AppNameField = Annotated[str, AfterValidator(app_name)]
-ProcessField = Annotated[str, AfterValidator(process_type)]
-HostField = Annotated[str, AfterValidator(host)]
-RefField = Annotated[str, AfterValidator(ref_name)]
-KeyNameField = Annotated[str, AfterValidator(key_name)]
+def _rule(check: Callable[[str], str]) -> AfterValidator:
+    """The rule for a field of events: a log repeats the same few names, so each is looked at once."""
+    return AfterValidator(lru_cache(maxsize=4096)(check))
+
+
+AppNameField = Annotated[str, _rule(app_name)]
+ProcessField = Annotated[str, _rule(process_type)]
+HostField = Annotated[str, _rule(host)]
+RefField = Annotated[str, _rule(ref_name)]
+KeyNameField = Annotated[str, _rule(key_name)]
 # by the pattern alone: a key that the platform takes for itself one day stays readable in old events
 ConfigKeyField = Annotated[str, StringConstraints(pattern=CONFIG_KEY_PATTERN)]
 CommitField = Annotated[str, StringConstraints(pattern=COMMIT_PATTERN)]

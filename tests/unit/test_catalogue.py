@@ -1,5 +1,6 @@
 """The rules that every event of the catalogue keeps."""
 
+import json
 import re
 from pathlib import Path
 from typing import get_type_hints
@@ -96,15 +97,21 @@ def test_hostile_names_are_refused_when_an_event_is_made_and_when_it_is_read(
     with pytest.raises(ValidationError):
         model.model_validate(fields)
     with pytest.raises(BrokenLog, match=f"^the log holds {re.escape(model.TYPE)} with a bad "):
-        decode(model.TYPE, 1, fields)
+        decode(model.TYPE, 1, json.dumps(fields))
 
 
 def test_an_unknown_type_and_an_unknown_schema_version_are_never_skipped() -> None:
     with pytest.raises(BrokenLog, match=r"holds 'app.painted', which this Pushlog does not know"):
-        decode("app.painted", 1, {})
+        decode("app.painted", 1, "{}")
     for schema in (0, 2):
         with pytest.raises(BrokenLog, match=rf"holds app.created in schema {schema}, not in 1 to 1; upgrade Pushlog"):
-            decode("app.created", schema, {"app": APP, "name": "blog"})
+            decode("app.created", schema, json.dumps({"app": APP, "name": "blog"}))
+
+
+@pytest.mark.parametrize("data", ["", "{", "[]", "null", '{"app": 1, "name": "blog"}'])
+def test_data_of_another_shape_are_the_logs_fault_and_no_crash(data: str) -> None:
+    with pytest.raises(BrokenLog, match=r"^the log holds app.created "):
+        decode("app.created", 1, data)
 
 
 def test_a_recorded_event_has_the_attributes_of_a_cloud_event() -> None:
