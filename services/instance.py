@@ -24,6 +24,11 @@ def socket_path(home: Path) -> Path:
     return home / "run" / "pushlog.sock"
 
 
+def health_path(home: Path) -> Path:
+    """The Unix socket at which the one process of an instance answers /healthz."""
+    return home / "run" / "health.sock"
+
+
 def prepare_home(settings: Settings) -> None:
     """Make the home and its `run` folder. What this process makes from now on is for its user alone."""
     os.umask(0o077)

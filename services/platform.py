@@ -11,6 +11,7 @@ from services.claims import Claims
 from services.eventlog import EventLog
 from services.events import Event, Recorded
 from services.keyring import Keyring
+from services.processes import Processes
 from services.projections import Projections
 from services.settings import Settings
 
@@ -48,6 +49,7 @@ class Platform:
     outputs: Outputs
     keyring: Keyring
     claims: Claims
+    processes: Processes | None = None
 
 
 def assemble(
@@ -56,8 +58,9 @@ def assemble(
     keyring: Keyring,
     holder: str,
     monotonic: Callable[[], float] = time.monotonic,
+    processes: Processes | None = None,
 ) -> Platform:
-    """The parts of a process around an open log."""
+    """The parts of a process around an open log; without `processes` it is the instance's only one."""
     return Platform(
         settings=settings,
         log=log,
@@ -66,4 +69,5 @@ def assemble(
         outputs=Outputs(settings.home / "output", settings.build_output_limit),
         keyring=keyring,
         claims=Claims(log, holder, settings.lease, monotonic, settings.alone),
+        processes=processes,
     )

@@ -19,11 +19,13 @@ from nameko.amqp.publish import Publisher
 from nameko.runners import ServiceRunner
 from nameko.standalone.events import get_event_exchange
 
-from services import bus, eventlog, instance, keyring
+from services import bus, eventlog, healthz, instance, keyring
 from services.chain import uuid7
 from services.errors import Unavailable
+from services.health import RUNNING, STANDBY, STARTING, Health
 from services.offloop import OffLoop
 from services.platform import Platform, assemble, ringing
+from services.processes import Processes
 from services.settings import Settings
 
 log = logging.getLogger("pushlog")
@@ -60,8 +62,9 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
         get_hub().loop.add_signal_handler(number, stop, 0)
     try:
-        with instance.locked(settings) if len(services) > 1 else instance.joined(settings):
-            _work(settings, services, stop)
+        home = instance.locked(settings) if len(services) > 1 else instance.joined(settings)
+        with home, healthz.told(settings, services) as health:
+            _work(settings, services, stop, health)
     except Stop as told:
         logging.shutdown()
         os._exit(told.code)
@@ -80,7 +83,7 @@ def _stopper() -> Callable[[int], None]:
     return stop
 
 
-def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], None]) -> None:
+def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], None], health: Health) -> None:
     config = {
         "AMQP_URI": settings.broker_url.get_secret_value(),
         "max_workers": WORKERS,
@@ -88,11 +91,15 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
         "ACCEPT": ["json"],
     }
     platform = config["platform"] = build_platform(settings, config)
-    _until_there(settings, lambda: _ask_broker(settings))
+    eventlet.spawn(healthz.watch, health, platform).link(_ended, "the watch over its health", stop)
     with ExitStack() as roles:
+        roles.callback(healthz.leave, platform)
+        _until_there(settings, lambda: _ask_broker(settings))
         for name in services:
             if name in SINGLE:
+                health.state = STANDBY
                 _play(name, platform, roles, stop)
+        health.state = STARTING
         for name in services:
             if name in CHECKED:
                 importlib.import_module(f"{name}.ready").check(settings)
@@ -105,6 +112,7 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
             follow = platform.projections.follow
             eventlet.spawn(follow, POLL).link(_ended, "the log", stop)
             eventlet.spawn(runner.wait).link(_ended, "a service", stop)
+            health.state = RUNNING
             with instance.ready(settings):
                 log.info("ready: %s", ", ".join(services))
                 Promise().wait()
@@ -190,4 +198,6 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> Platform:
     doorbell = bus.Doorbell(publish)
     eventlet.spawn(doorbell.run)
     holder = f"{os.uname().nodename}/{uuid7()}"
-    return assemble(settings, ringing(off_loop.wrap(opened), doorbell.ring), off_loop.wrap(ring), holder)
+    processes = None if settings.alone else off_loop.wrap(Processes(engine, holder))
+    announced = ringing(off_loop.wrap(opened), doorbell.ring)
+    return assemble(settings, announced, off_loop.wrap(ring), holder, processes=processes)

@@ -1,73 +1,119 @@
-"""Whether a candidate is up, asked of real sockets; what Docker would say is given."""
+"""When a process calls itself well, and what it tells of itself."""
 
-import socket
 from pathlib import Path
 
 import pytest
 
-from deployer import health
-from deployer.containers import Look
-from services.events import Slot
+from services.chain import Cause, Draft
+from services.errors import Unavailable
+from services.events import NameTaken
+from services.health import BROKER_PATIENCE, LAG_PATIENCE, LOG_PATIENCE, RUNNING, STANDBY, Health
+from services.keyring import Keyring
+from services.memorylog import MemoryLog
+from services.platform import Platform, assemble
 from services.settings import Settings
+from services.todo import Pending
 
-RUNNING = Look(running=True, exit_code=0, error="", gave_up=False)
-ENDED = Look(running=False, exit_code=3, error="", gave_up=False)
-QUICK = Settings(home=Path("/nonexistent"), check_timeout=0.3, check_uptime=0.3)
+APP = "0b0c5a34-6f0e-4f3a-9d64-2b1f0a7c9e11"
+WHO = Cause("configsvc", "local", "local", "apps:create hello")
+
+
+class Log(MemoryLog):
+    """A log that can be away."""
+
+    away = False
+
+    def head(self):
+        if self.away:
+            raise Unavailable("the log's database: away")
+        return super().head()
+
+
+class World:
+    """A process whose clock, log and broker are in the test's hand."""
+
+    def __init__(self, home: Path, state: str) -> None:
+        settings = Settings(home=home, broker_url="amqp://me:hunter2@localhost/")
+        self.now, self.broker_away, self.log = 100.0, False, Log()
+        self.platform: Platform = assemble(settings, self.log, Keyring({}, bytes(32)), "vm/1")
+        self.health = Health(settings, ["builder"], self.ask_broker, lambda: self.now)
+        self.health.begin(self.platform)
+        self.health.state = state
+
+    def ask_broker(self) -> None:
+        if self.broker_away:
+            raise Unavailable("does not answer: Connection refused")
+
+    def record(self) -> None:
+        self.log.append([Draft("name/hello", "hello", NameTaken(app=APP, name="hello"))], WHO)
+
+    def after(self, seconds: float) -> list[str]:
+        """The reasons for being unwell, as it looks every few seconds for so long."""
+        for _ in range(int(seconds)):
+            self.now += 1
+            self.health.look()
+        return self.health.report()["reasons"]
 
 
 @pytest.fixture
-def bound():
-    """A socket on a port of its own that does not accept yet."""
-    with socket.socket() as server:
-        server.bind(("127.0.0.1", 0))
-        yield server
+def world(tmp_path: Path) -> World:
+    return World(tmp_path, RUNNING)
 
 
-def slot(process, port):
-    return Slot(
-        process=process,
-        number=1,
-        address="127.0.0.1",
-        port=port,
-        spec="0" * 64,
-        made_by="00000000-0000-4000-8000-000000000001",
-        attempt=1,
-    )
+def test_a_process_is_not_well_before_it_runs(tmp_path: Path) -> None:
+    assert World(tmp_path, "starting").after(1) == ["it has not started yet"]
 
 
-def wait(process, server, look=lambda: RUNNING):
-    health.wait(slot(process, server.getsockname()[1]), look, QUICK)
+def test_a_process_that_stands_by_is_well_and_follows_nothing(tmp_path: Path) -> None:
+    world = World(tmp_path, STANDBY)
+    world.record()
+    assert world.after(2 * LAG_PATIENCE) == []
+    assert world.health.report()["lag"] is None
 
 
-def test_a_web_process_is_healthy_once_it_accepts(bound):
-    def look():
-        bound.listen()
-        return RUNNING
-
-    wait("web", bound, look)
-
-
-def test_a_web_process_that_does_not_accept_in_time_is_not(bound):
-    with pytest.raises(health.Unhealthy, match=r"web\.1 did not accept connections on port \d+ within 0\.3 s"):
-        wait("web", bound)
+def test_a_process_that_keeps_up_is_well(world: World) -> None:
+    world.record()
+    world.platform.projections.catch_up()
+    assert world.after(2 * LAG_PATIENCE) == []
+    report = world.health.report()
+    assert (report["status"], report["position"], report["lag"], report["broker"]) == ("well", 1, 0, "answers")
 
 
-@pytest.mark.parametrize("process", ["web", "worker"])
-def test_a_process_that_ends_is_not_waited_for(bound, process):
-    with pytest.raises(health.Unhealthy, match=rf"{process}\.1 exited with code 3"):
-        wait(process, bound, lambda: ENDED)
+def test_a_log_that_is_away_is_forgiven_for_a_while(world: World) -> None:
+    world.log.away = True
+    assert world.after(LOG_PATIENCE) == []
+    assert world.after(2) == [f"the log has not answered for {LOG_PATIENCE + 2:.0f} s"]
+    world.log.away = False
+    assert world.after(1) == []
 
 
-def test_a_process_that_is_removed_is_not_waited_for(bound):
-    with pytest.raises(health.Unhealthy, match=r"worker\.1 was removed before it was up"):
-        wait("worker", bound, lambda: None)
+def test_a_look_that_hangs_is_told_by_its_age(world: World) -> None:
+    assert world.after(1) == []
+    world.now += 40
+    assert "the log has not answered for 40 s" in world.health.report()["reasons"]
 
 
-def test_a_process_without_a_port_is_healthy_once_it_stayed_up(bound):
-    wait("worker", bound)
+def test_a_broker_that_is_away_shows_at_once_and_is_forgiven_for_longer(world: World) -> None:
+    world.broker_away = True
+    assert world.after(BROKER_PATIENCE) == []
+    assert world.health.report()["broker"] == "does not answer: Connection refused"
+    assert world.after(2) == [f"the broker has not answered for {BROKER_PATIENCE + 2:.0f} s"]
 
 
-def test_a_process_without_a_port_that_ends_at_the_last_moment_is_not(bound):
-    looks = iter([RUNNING, RUNNING, ENDED])
-    with pytest.raises(health.Unhealthy, match="exited with code 3"):
-        wait("worker", bound, lambda: next(looks, ENDED))
+def test_a_lag_that_does_not_shrink_makes_it_unwell(world: World) -> None:
+    world.record()
+    assert world.after(LAG_PATIENCE) == []
+    assert world.after(2) == [f"its lag behind the log, 1, has not shrunk for {LAG_PATIENCE + 2:.0f} s"]
+    assert world.health.report()["lag"] == 1
+    world.platform.projections.catch_up()
+    assert world.after(1) == []
+
+
+def test_it_tells_how_much_waits_and_no_secret(world: World) -> None:
+    world.platform.projections.add(Pending(NameTaken, ()))
+    world.record()
+    world.platform.projections.catch_up()
+    assert world.after(1) == []
+    report = world.health.report()
+    assert report["pending"] == {"name.taken": 1}
+    assert "hunter2" not in str(report)

@@ -14,6 +14,7 @@ KNOW_NAMEKO = {
     "gitreceiver/door.py",
     "gitreceiver/sshwire.py",
     "services/bus.py",
+    "services/healthz.py",
     "services/hops.py",
     "services/offloop.py",
     "services/process.py",
