@@ -1,6 +1,7 @@
 """Shows, before pytest's last line, how long each kind of test took, and the checks that script/test ran before."""
 
 import os
+import re
 from collections import defaultdict
 
 import pytest
@@ -10,9 +11,20 @@ pytest_plugins = ["tests.rabbitmq"]
 SECONDS: defaultdict[str, float] = defaultdict(float)
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Adds the modes in which tests/e2e runs."""
+    parser.addoption(
+        "--mode",
+        action="append",
+        choices=["embedded", "cluster"],
+        help="run the end-to-end tests on one process (the default), or on one process per service; may be given twice",
+    )
+
+
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
-    """Adds a phase of a test to its kind: the folder of tests/ that it stands in."""
-    SECONDS[report.nodeid.split("/")[1]] += report.duration
+    """Adds a phase of a test to its kind: the folder of tests/ that it stands in, or the mode cluster."""
+    cluster = re.search(r"[\[-]cluster[]-]", report.nodeid)
+    SECONDS["cluster" if cluster else report.nodeid.split("/")[1]] += report.duration
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

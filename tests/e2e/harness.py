@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
@@ -78,6 +78,11 @@ class Instance:
     def private_ports(self) -> list[int]:
         """The ports of 127.0.0.1 that are the platform's alone."""
         return []
+
+    @property
+    def log_database(self) -> str:
+        """The SQLAlchemy URL at which the log can be read, whether the platform runs or not."""
+        return f"sqlite:///file:{self.home}/log.sqlite?mode=ro&uri=true"
 
     @property
     def key(self) -> Path:
@@ -153,6 +158,11 @@ class Instance:
         """The platform's process."""
         return int((self.home / "run" / "pid").read_text())
 
+    @property
+    def pids(self) -> list[int]:
+        """The platform's processes."""
+        return [self.pid]
+
     def kill(self) -> None:
         """SIGKILL the platform, and return when it is gone."""
         pid = self.pid
@@ -219,16 +229,8 @@ class Instance:
         return list(json.loads(shown.stdout))
 
 
-def running(folder: Path, name: str, settings: dict[str, str]) -> Iterator[Instance]:
-    """An instance of these settings that runs until the fixture is over."""
-    for parent in (folder, *folder.parents[:2]):
-        parent.chmod(0o711)  # nginx's workers pass through
-    instance = Instance(folder / "home", name, settings)
-    try:
-        instance.start()
-        yield instance
-    finally:
-        instance.purge()
+Runs = Callable[[Path, str, Mapping[str, str]], AbstractContextManager[Instance]]
+"""Runs an instance of the mode under test for a block: `with running(folder, name, settings) as instance`."""
 
 
 def docker(*words: str) -> str:

@@ -10,7 +10,7 @@ import pytest
 
 from tests.e2e.apps import ECHO
 from tests.e2e.harness import Checkout, Instance, Poller, Running, docker, wait_for
-from tests.e2e.world import LogFile, build_containers, in_docker, serving
+from tests.e2e.world import StoredLog, build_containers, in_docker, serving
 
 Checkouts = Callable[..., Checkout]
 
@@ -85,7 +85,7 @@ def has_begun(instance: Instance) -> bool:
 def test_a_kill_in_the_middle_of_a_push_ends_with_that_push_deployed(
     mortal: Instance, site: Checkout, moment: str
 ) -> None:
-    log = LogFile(mortal)
+    log = StoredLog(mortal)
     before = log.head()
     version, commit = next_version(site, before)
     with Poller(mortal, SITE) as visitor:
@@ -109,7 +109,7 @@ def test_a_kill_in_the_middle_of_a_push_ends_with_that_push_deployed(
 def test_a_kill_during_a_build_begins_it_anew_and_leaves_nothing_of_the_old_attempt(
     mortal: Instance, checkout: Checkouts, app: str
 ) -> None:
-    log, source = LogFile(mortal), checkout(mortal, STUCK)
+    log, source = StoredLog(mortal), checkout(mortal, STUCK)
     before = log.head()
     push = begin(source, app)
     log.wait_for("build.started", before)
@@ -135,7 +135,7 @@ def test_a_kill_during_a_build_begins_it_anew_and_leaves_nothing_of_the_old_atte
 def test_a_kill_during_a_deploy_starts_the_candidate_anew_while_the_old_release_serves(
     mortal: Instance, checkout: Checkouts, app: str
 ) -> None:
-    log, source = LogFile(mortal), checkout(mortal, ECHO)
+    log, source = StoredLog(mortal), checkout(mortal, ECHO)
     source.push(app)
     before = log.head()
     source.write("app.py", GATED["app.py"].replace('"one"', '"two"'))

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.e2e.apps import ECHO
-from tests.e2e.harness import Checkout, Instance, Poller, docker, running, wait_for
+from tests.e2e.harness import Checkout, Instance, Poller, Runs, docker, wait_for
 from tests.e2e.world import address, in_docker, listens, processes, reaches, serving
 
 Checkouts = Callable[..., Checkout]
@@ -117,10 +117,11 @@ def started(container: str, times: list[str]) -> int:
 
 
 @pytest.fixture
-def unlike(tmp_path: Path) -> Iterator[Instance]:
+def unlike(running: Runs, tmp_path: Path) -> Iterator[Instance]:
     """A running instance with other settings than `shared`."""
     settings = {"DOMAIN": "apps.test", "SUBNET": f"10.231.{os.getpid() % 256}.0/24", "FILE_LIMIT": "10000"}
-    yield from running(tmp_path, f"e2e-{os.getpid()}-unlike", settings)
+    with running(tmp_path, f"e2e-{os.getpid()}-unlike", settings) as instance:
+        yield instance
 
 
 def test_two_instances_with_an_app_of_the_same_name_and_unlike_settings_share_nothing_and_a_purge_takes_one_alone(

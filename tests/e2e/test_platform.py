@@ -12,9 +12,11 @@ import pytest
 
 from tests.e2e.apps import ECHO
 from tests.e2e.harness import Checkout, Instance, Poller, Running, docker, free_port, wait_for
-from tests.e2e.world import LogFile, answers_within, at_once, in_docker, processes, serving
+from tests.e2e.world import StoredLog, answers_within, at_once, in_docker, processes, serving
 
 Checkouts = Callable[..., Checkout]
+
+ONE_PROCESS = pytest.mark.only("embedded", "it is about `pushlog up`, which runs every service in one process")
 
 # Up, down, status
 
@@ -23,16 +25,11 @@ def test_apps_serve_while_the_platform_is_down_and_when_it_is_back(
     mortal: Instance, checkout: Checkouts, app: str
 ) -> None:
     checkout(mortal, ECHO).push(app)
-    container, log = serving(mortal, app), LogFile(mortal)
+    container, log = serving(mortal, app), StoredLog(mortal)
     before = log.head()
-    assert f"platform:   process {mortal.pid}\n" in mortal.pushlog("status").stdout
-    assert f"Pushlog is running already at {mortal.home}" in mortal.pushlog("up", "--detach").stderr
     with Poller(mortal, app) as visitor:
         mortal.down()
         seen = len(visitor.answers)
-        told = mortal.pushlog("status", check=False)
-        assert (told.returncode, "not running" in told.stdout) == (1, True)
-        assert f"Pushlog is not running at {mortal.home}" in mortal.pushlog("down").stderr
         nobody = mortal.pushlog("apps:list", check=False)
         assert (nobody.returncode, nobody.stderr) == (
             1,
@@ -46,6 +43,17 @@ def test_apps_serve_while_the_platform_is_down_and_when_it_is_back(
     assert log.head() == before
 
 
+@ONE_PROCESS
+def test_up_and_down_and_status_say_how_it_stands(mortal: Instance) -> None:
+    assert f"platform:   process {mortal.pid}\n" in mortal.pushlog("status").stdout
+    assert f"Pushlog is running already at {mortal.home}" in mortal.pushlog("up", "--detach").stderr
+    mortal.down()
+    told = mortal.pushlog("status", check=False)
+    assert (told.returncode, "not running" in told.stdout) == (1, True)
+    assert f"Pushlog is not running at {mortal.home}" in mortal.pushlog("down").stderr
+
+
+@ONE_PROCESS
 def test_a_second_platform_on_the_same_home_is_refused_in_one_sentence(shared: Instance) -> None:
     pid = shared.pid
     second = shared.pushlog("up", check=False)
@@ -55,6 +63,7 @@ def test_a_second_platform_on_the_same_home_is_refused_in_one_sentence(shared: I
     assert shared.ssh("apps:list").returncode == 0
 
 
+@ONE_PROCESS
 @pytest.mark.parametrize("taken", ["ssh", "http"])
 def test_a_taken_port_is_told_in_a_sentence_and_nothing_is_left_running(tmp_path: Path, taken: str) -> None:
     with socket.create_server(("", 0)) as other:

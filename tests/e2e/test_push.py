@@ -79,8 +79,11 @@ def test_only_the_router_and_the_door_are_bound_on_other_than_loopback(
 ) -> None:
     checkout(shared, ECHO).push(app)
 
-    platform, router = shared.pid, int((shared.home / "nginx" / "nginx.pid").read_text())
-    assert open_ports([*family(platform), *family(router)]) == {shared.ssh_port, shared.http_port}
+    router = int((shared.home / "nginx" / "nginx.pid").read_text())
+    assert open_ports([member for pid in (*shared.pids, router) for member in family(pid)]) == {
+        shared.ssh_port,
+        shared.http_port,
+    }
     assert all(not made["HostConfig"]["PortBindings"] for made in shared.containers())
 
 

@@ -1,23 +1,23 @@
-"""What the tests of crashes and isolation see of an instance from outside: its log's file, its processes, Docker."""
+"""What the tests of crashes and isolation see of an instance from outside: the log as stored, its processes, Docker."""
 
 import asyncio
 import json
 import os
 import socket
-import sqlite3
 import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import asyncssh
+import sqlalchemy as sa
 
-from services import chain
-from services.chain import GENESIS, Head
+from services.chain import COLUMNS, GENESIS, Head
+from services.database import events
 from services.eventlog import check_chain
 from tests.e2e.harness import Instance, docker, wait_for
 
@@ -27,36 +27,38 @@ FAILED = ("build.failed", "deploy.failed")
 
 @dataclass(frozen=True)
 class Row:
-    """One event, read from the log's file."""
+    """One event, read from the log's database."""
 
     position: int
     type: str
     subject: str
     correlation: str
+    time: str
     data: dict[str, Any]
 
 
-class LogFile:
-    """The log as it stands in its file, whether the platform runs or not."""
+class StoredLog:
+    """The log as it stands in its database, whether the platform runs or not."""
 
     def __init__(self, instance: Instance) -> None:
-        self._path = instance.home / "log.sqlite"
+        self._engine = sa.create_engine(instance.log_database, poolclass=sa.NullPool)
 
-    def _query(self, text: str, *values: object) -> list[Any]:
-        with closing(sqlite3.connect(f"file:{self._path}?mode=ro", uri=True)) as connection:
-            return connection.execute(text, values).fetchall()
+    def _query(self, query: sa.Select[Any]) -> Sequence[sa.Row[Any]]:
+        with self._engine.connect() as connection:
+            return connection.execute(query).all()
 
     def rows(self, after: int = 0) -> list[Row]:
         """The events after a position."""
         found = self._query(
-            "SELECT position, type, subject, correlationid, data FROM events WHERE position > ? ORDER BY position",
-            after,
+            sa.select(events.c["position", "type", "subject", "correlationid", "time", "data"])
+            .where(events.c.position > after)
+            .order_by(events.c.position)
         )
         return [Row(*row[:-1], json.loads(row[-1])) for row in found]
 
     def head(self) -> int:
         """The last position."""
-        return int(self._query("SELECT max(position) FROM events")[0][0])
+        return int(self._query(sa.select(sa.func.max(events.c.position)))[0][0])
 
     def wait_for(self, type: str, after: int, timeout: float = 30.0) -> Row:
         """The first event of a type after a position, as soon as it stands there."""
@@ -87,8 +89,7 @@ class LogFile:
 
     def check(self) -> None:
         """Every event follows from the one before, and each stream counts from 1."""
-        columns = ", ".join((*chain.COLUMNS, "hash"))
-        rows = self._query(f"SELECT {columns} FROM events ORDER BY position")  # noqa: S608 the columns are ours
+        rows = [tuple(row) for row in self._query(sa.select(events.c[*COLUMNS, "hash"]).order_by(events.c.position))]
         check_chain(rows, Head(0, GENESIS))
         versions: Counter[str] = Counter()
         for row in rows:
@@ -167,7 +168,7 @@ def reaches(container: dict[str, Any], host: str, port: int) -> bool:
 @contextmanager
 def answers_within(instance: Instance, seconds: float) -> Iterator[None]:
     """After what happens within, nothing more is recorded and the door answers in time."""
-    log = LogFile(instance)
+    log = StoredLog(instance)
     before = log.head()
     yield
     start = time.monotonic()
