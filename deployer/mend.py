@@ -6,13 +6,15 @@ Start, a restart of Docker, a killed container and a restore are the same code p
 import logging
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 
 from deployer import spec
 from deployer.containers import Found
 from deployer.ports import Ports
 from deployer.state import App, Identity, identity
-from services.errors import PushlogError
+from services.engine import NoAnswer
+from services.errors import PushlogError, Unavailable
 from services.events import Slot
 
 log = logging.getLogger("pushlog.deployer")
@@ -48,14 +50,21 @@ def for_ever(ports: Ports) -> None:
 
 
 def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
-    """Mend until the role is another deployer's."""
-    pauses, woken = Pauses({}), False
-    ports.subnet()
+    """Mend until the role is another deployer's. While Docker or the log is away, look for it every second."""
+    pauses, woken, away = Pauses({}), False, False
     while still():
         ports.look.clear()
-        with ports.mending:
-            everything(ports, pauses)
-        woken = ports.look.wait(SECOND_LOOK if woken else 1.0 if pauses.started else EVERY)
+        try:
+            ports.subnet()
+            with ports.mending:
+                everything(ports, pauses)
+            away = False
+        except Unavailable as error:
+            if not away:
+                log.warning("apps are not looked after for now: %s", error)
+            away = True
+        rest = 1.0 if pauses.started or away else EVERY
+        woken = ports.look.wait(SECOND_LOOK if woken and not away else rest)
         quiet = time.monotonic() - LONGEST_PAUSE
         pauses.started = {key: value for key, value in pauses.started.items() if value[1] > quiet}
 
@@ -63,14 +72,18 @@ def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
 def listen(ports: Ports) -> None:
     """Ask for a look whenever Docker tells of a container that died or was removed, and when Docker was away."""
     while True:
-        for _ in ports.containers.deaths():
-            ports.look.set()
+        with suppress(Unavailable):  # `while_ours` says so
+            for _ in ports.containers.deaths():
+                ports.look.set()
         ports.look.set()
         time.sleep(1)
 
 
 def everything(ports: Ports, pauses: Pauses) -> None:
-    """One look at the world. Containers are listed before the log is read, so that a fresh one is no stray."""
+    """One look at the world. Containers are listed before the log is read, so that a fresh one is no stray.
+
+    What Docker refuses for one app is logged; raises Unavailable when Docker does not answer at all.
+    """
     there = ports.containers.list()
     ports.projections.catch_up()
     wanted = {identity(slot): slot.address for app in ports.state.apps.values() for slot in app.slots()}
@@ -84,6 +97,8 @@ def everything(ports: Ports, pauses: Pauses) -> None:
     for app in list(ports.state.apps.values()):
         try:
             serve(ports, app, found, pauses)
+        except NoAnswer:
+            raise
         except PushlogError as error:
             log.error("%s cannot be brought up: %s", app.name, error)
 
@@ -93,6 +108,8 @@ def remove(ports: Ports, stray: Found) -> None:
     log.info("removing %s, which no release has", stray.name)
     try:
         ports.containers.remove(stray.id)
+    except NoAnswer:
+        raise
     except PushlogError as error:
         log.error("%s cannot be removed: %s", stray.name, error)
 

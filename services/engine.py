@@ -22,6 +22,10 @@ ASK, CHANGE, WORK = 7.0, 30.0, 600.0
 container; and for what moves an app's files, which may be gigabytes."""
 
 
+class NoAnswer(Unavailable):
+    """Docker is not there, hangs, or hung up: nothing else that is asked of it will be answered either."""
+
+
 class Api(docker.APIClient):
     """Docker's API with a deadline by what is asked, unless a call gives one of its own."""
 
@@ -48,13 +52,13 @@ def connect() -> docker.DockerClient:
 
 @contextmanager
 def answering() -> Iterator[None]:
-    """Raise Unavailable for a Docker that is not there, hangs, or hangs up; what it refuses passes as APIError."""
+    """Raise NoAnswer for what the connection to Docker raises; what Docker refuses passes as APIError."""
     try:
         yield
     except APIError:
         raise
     except (DockerException, requests.RequestException, urllib3.exceptions.HTTPError, ConnectionError) as error:
-        raise Unavailable(f"Docker does not answer{_why(error)}") from error
+        raise NoAnswer(f"Docker does not answer{_why(error)}") from error
 
 
 def _why(error: BaseException) -> str:
