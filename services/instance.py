@@ -57,8 +57,7 @@ def locked(settings: Settings) -> Iterator[None]:
         os.write(descriptor, str(os.getpid()).encode())
         yield
     finally:
-        os.ftruncate(descriptor, 0)
-        os.close(descriptor)
+        os.close(descriptor)  # the number may stay: it counts only while the lock is held
 
 
 @contextmanager
@@ -68,6 +67,7 @@ def joined(settings: Settings) -> Iterator[None]:
     descriptor = os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        os.ftruncate(descriptor, 0)
         yield
     except BlockingIOError:
         raise Refused(f"the instance at {settings.home} is running; stop it with: pushlog down") from None
