@@ -35,13 +35,13 @@ def told(settings: Settings, services: Sequence[str]) -> Iterator[Health]:
     url = settings.broker_url.get_secret_value()
     health = Health(settings, services, None if url.startswith("inprocess:") else Broker(url).ask)
     with ExitStack() as listeners:
-        if settings.alone:
-            path = instance.health_path(settings.home)
-            path.unlink(missing_ok=True)  # whoever holds the home's lock owns it
-            at_home = listeners.enter_context(closing(socket.socket(socket.AF_UNIX)))
-            at_home.bind(str(path))
-            at_home.listen()
-            eventlet.spawn(answer, at_home, health)
+        at_home = [instance.health_path(settings.home)] if settings.alone else []  # whoever holds its lock owns it
+        for path in [*at_home, *([settings.health_socket] if settings.health_socket else [])]:
+            path.unlink(missing_ok=True)
+            local = listeners.enter_context(closing(socket.socket(socket.AF_UNIX)))
+            local.bind(str(path))
+            local.listen()
+            eventlet.spawn(answer, local, health)
         if settings.health_port:
             listening.check("PUSHLOG_HEALTH_PORT", settings.health_bind, settings.health_port)
             host = settings.health_bind.removeprefix("[").removesuffix("]")

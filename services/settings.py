@@ -94,6 +94,9 @@ class Settings(BaseModel):
     http_bind: str = Field("", description="The address of the router; empty: every address.")
     health_port: Port | None = Field(None, description="The port of each process's /healthz; by default there is none.")
     health_bind: str = Field("127.0.0.1", description="The address of /healthz; empty: every address.")
+    health_socket: Path | None = Field(
+        None, description="A Unix socket of this process for /healthz, where the port could be another's."
+    )
     broker_url: Annotated[SecretStr, AfterValidator(_broker_url)] = Field(
         SecretStr("inprocess://localhost"),
         description="The bus: inprocess://localhost or amqp://user:password@host/vhost.",
