@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 from collections.abc import Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 
 from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
@@ -77,10 +78,12 @@ def nginx(settings: Settings, node: str) -> Part:
 def docker(settings: Settings) -> Part:
     """Whether Docker answers. One without a socket for it is no fault of a process that needs none."""
     given = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-    if not settings.alone and given.startswith("unix://") and not os.path.exists(given.removeprefix("unix://")):
-        return Part("docker", None, "not seen from here: no Docker socket; builder and deployer need one")
-    with engine.answering():
-        return Part("docker", True, "version " + str(engine.connect().version()["Version"]))
+    path = given.removeprefix("unix://")
+    if path != given and not os.path.exists(path):
+        words = f"no socket {path} here"
+        return Part("docker", False, words) if settings.alone else Part("docker", None, f"not seen: {words}")
+    with engine.answering(), closing(engine.connect()) as client:
+        return Part("docker", True, "version " + str(client.version()["Version"]))
 
 
 def broker(settings: Settings) -> Part:

@@ -80,7 +80,7 @@ def look(settings: Settings) -> Status:
     heard = [process for process in known.processes if not process.silent]
     pending = {type_: n for process in heard for type_, n in process.report["pending"].items()}
     platform = [_platform(settings)] if settings.alone else []
-    return Status(settings, platform + found, _services(known.processes), known.leases, pending)
+    return Status(settings, platform + found, services_of(known.processes), known.leases, pending)
 
 
 def _begun(ask: Callable[[], T]) -> Future[T]:
@@ -127,7 +127,8 @@ def _node(service: str, seen: Overview) -> str:
     return nodes[0] if nodes else ""
 
 
-def _services(processes: list[Process]) -> list[Service]:
+def services_of(processes: list[Process]) -> list[Service]:
+    """Every service, with the processes that run it; one that says nothing of itself may run any."""
     return [Service(name, [p for p in processes if name in (p.services or SERVICES)]) for name in SERVICES]
 
 
