@@ -12,13 +12,15 @@ from time import monotonic
 from typing import Any, TypeVar
 
 import eventlet
-from kombu import Queue
 from nameko.events import EventHandler
 from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 from nameko.standalone.events import get_event_exchange
 
+from services.bells import Bell
+from services.broker import lasting_queue
 from services.bus import platform_of
+from services.consumers import Consumers
 from services.errors import PushlogError, Unavailable
 from services.events import Event, Recorded
 from services.platform import Platform
@@ -27,7 +29,6 @@ from services.todo import Pending
 log = logging.getLogger("pushlog")
 
 LOOK = 30.0
-QUEUE_LENGTH = 1000
 BACK_OFF = (0.5, 1, 2, 5, 10, 30)
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -42,6 +43,9 @@ class On(EventHandler):
     returned, and its service mends the rest at start. An app's end ends what it asks for: a method that finds the app
     gone just returns.
     """
+
+    queue_consumer = Consumers()
+    bell = Bell()
 
     def __init__(
         self,
@@ -71,13 +75,11 @@ class On(EventHandler):
         if not self.until:
             self._platform.projections.catch_up()
             self._pending.items.clear()
-        self.queue = Queue(
+        self.queue = lasting_queue(
+            self.container.config["AMQP_URI"],
             f"{self.container.service_name}.on.{self.event.TYPE}",
-            exchange=get_event_exchange(self.event.EMITTER, self.container.config),
-            routing_key=self.event.TYPE,
-            durable=True,
-            max_length=QUEUE_LENGTH,
-            queue_arguments={"x-overflow": "drop-head"},
+            get_event_exchange(self.event.EMITTER, self.container.config),
+            self.event.TYPE,
         )
         self.queue_consumer.register_provider(self)
 

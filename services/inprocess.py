@@ -6,6 +6,7 @@ wakes its consumers at once and carries them.
 
 import threading
 import weakref
+from collections.abc import Callable
 from queue import Empty
 from time import monotonic
 from typing import Any, ClassVar
@@ -19,6 +20,20 @@ class Channel(memory.Channel):
     """A channel of the process's own queues."""
 
     queues: ClassVar[dict[str, Any]] = {}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.events: dict[str, set[Callable[..., None]]] = {"basic_return": set()}
+
+    def basic_publish(
+        self, message: Any, exchange: str, routing_key: str, mandatory: bool = False, **kwargs: Any
+    ) -> None:
+        """Put the message into the queues it is for. Without one it is forgotten, or returned if it is mandatory."""
+        if exchange and not self.typeof(exchange).lookup(self.get_table(exchange), exchange, routing_key, None):
+            for returned in self.events["basic_return"] if mandatory else ():
+                returned(312, "NO_ROUTE", exchange, routing_key, message)
+            return
+        super().basic_publish(message, exchange, routing_key, **kwargs)
 
     def prepare_message(
         self,

@@ -15,16 +15,16 @@ from eventlet.event import Event as Promise
 from eventlet.hubs import get_hub
 from kombu import Connection
 from kombu.exceptions import KombuError
-from nameko.amqp.publish import Publisher
 from nameko.runners import ServiceRunner
 from nameko.standalone.events import get_event_exchange
 
-from services import bus, eventlog, healthz, instance, keyring
+from services import bells, eventlog, healthz, instance, keyring
 from services.chain import uuid7
 from services.errors import Unavailable
 from services.health import RUNNING, STANDBY, STARTING, Health
 from services.offloop import OffLoop
 from services.platform import Platform, assemble, ringing
+from services.post import Post
 from services.processes import Processes
 from services.settings import Settings
 
@@ -189,13 +189,12 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> Platform:
         opened.drop_leases()
     given = settings.master_key.get_secret_value() if settings.master_key else None
     ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
-    publisher = Publisher(config["AMQP_URI"], mandatory=False, use_confirms=False)
+    post = config["post"] = Post(config["AMQP_URI"])
 
     def publish(source: str, type: str, body: dict[str, Any]) -> None:
-        exchange = get_event_exchange(source, config)
-        publisher.publish(body, exchange=exchange, routing_key=type, declare=[exchange])
+        post.publish(body, exchange=get_event_exchange(source, config), routing_key=type)
 
-    doorbell = bus.Doorbell(publish)
+    doorbell = bells.Doorbell(publish)
     eventlet.spawn(doorbell.run)
     holder = f"{os.uname().nodename}/{uuid7()}"
     processes = None if settings.alone else off_loop.wrap(Processes(engine, holder))

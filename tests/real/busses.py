@@ -1,4 +1,4 @@
-"""Scenes on the real in-process bus, each run as a process of its own: `python -m tests.real.busses SCENE HOME`.
+"""Scenes on a real bus, each run as a process of its own: `python -m tests.real.busses SCENE HOME URL`.
 
 Prints one JSON value. nameko's services run on eventlet here, as in an instance.
 """
@@ -20,12 +20,13 @@ import sys
 import time
 from pathlib import Path
 
-from kombu.exceptions import OperationalError
 from nameko.runners import ServiceRunner
 from nameko.testing.services import entrypoint_hook
+from pydantic import SecretStr
 
 from services import errors
-from services.bus import Calls, Doorbell, Port, rpc
+from services.bells import Doorbell
+from services.bus import Calls, Port, rpc
 from services.chain import Cause, Draft
 from services.decide import conclude
 from services.events import AppDestroyed, BuildFailed, PushReceived, app_stream
@@ -194,7 +195,7 @@ def muted(runner, platform):
     def publish(source, type, body):
         if not published:
             published.append("lost")
-            raise OperationalError("the broker is gone")
+            raise errors.Unavailable("the broker took no message")
         published.append(body["type"])
 
     doorbell = Doorbell(publish)
@@ -228,9 +229,9 @@ PLAYED = (answers, deadline, pushes, failing, interrupted, muted, destroyed, beg
 SCENES = {scene.__name__: scene for scene in PLAYED}
 
 
-def main(scene, home):
+def main(scene, home, url):
     """Run one scene."""
-    settings = Settings(home=Path(home))
+    settings = Settings(home=Path(home), broker_url=SecretStr(url))
     config = {"AMQP_URI": settings.broker_url.get_secret_value(), "max_workers": 100, "serializer": "json"}
     config["platform"] = platform = build_platform(settings, config)
     if scene == "late":
