@@ -14,7 +14,7 @@ from pathlib import Path
 
 from services import wire
 
-PLATFORM = ("up", "down", "status", "service", "prepare")
+PLATFORM = ("up", "down", "status", "service", "prepare", "install-service", "uninstall-service")
 READS_STDIN = ("apps:destroy", "apps:delete", "delete", "ssh-keys:add")
 """The commands whose input is sent. Others leave it alone, so that they can stand in a loop that reads a file."""
 READS_FILE = "ssh-keys:add"

@@ -1,4 +1,4 @@
-"""The commands about the platform's own processes: `pushlog up`, `down`, `status`, `service` and `prepare`."""
+"""The commands about the platform's own processes, such as `pushlog up`, `down`, `status` and `service`."""
 
 import importlib
 import os
@@ -108,6 +108,32 @@ def status(format_: str) -> None:
     click.echo(report.as_json(seen) if format_ == "json" else report.text(seen))
     if not seen.well:
         sys.exit(1)
+
+
+@platform.command("install-service")
+@click.option("--user", is_flag=True, help="A unit of your own rather than the system's.")
+@click.option("--service", type=click.Choice(SERVICES), help="A unit of one service, for a cluster.")
+@click.option("--print", "print_", is_flag=True, help="Show the unit and change nothing.")
+def install_service(user: bool, service: str | None, print_: bool) -> None:
+    """Have systemd start the platform at boot, with the PUSHLOG_… variables that are set now.
+
+    Run it again after a change of these. What `pushlog.toml` says is read at each start.
+    """
+    systemd = importlib.import_module("services.systemd")
+    unit = systemd.Unit(load(), user, service or "")
+    if print_:
+        click.echo(unit.text, nl=False)
+    else:
+        systemd.install(unit, os.environ, say)
+
+
+@platform.command("uninstall-service")
+@click.option("--user", is_flag=True, help="The unit of your own rather than the system's.")
+@click.option("--service", type=click.Choice(SERVICES), help="The unit of one service.")
+def uninstall_service(user: bool, service: str | None) -> None:
+    """Stop what `install-service` installed, and remove it. Apps keep serving."""
+    systemd = importlib.import_module("services.systemd")
+    systemd.uninstall(systemd.Unit(load(), user, service or ""), say)
 
 
 def main(argv: Sequence[str]) -> int:
