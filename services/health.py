@@ -20,45 +20,42 @@ LOG_PATIENCE, BROKER_PATIENCE, LAG_PATIENCE = 15.0, 60.0, 30.0
 
 
 class Health:
-    """One process's health. `look` asks the log and the broker, which may take long; `report` answers at once.
+    """One process's health. `look` asks the log, which may take long; `report` answers at once.
 
-    `ask_broker` raises Unavailable when the broker does not answer; None: the bus is in this process. `state` is set
-    by who starts the services.
+    `hears_broker` tells whether the services hear the broker; None: the bus is in this process. `state` is set by who
+    starts the services.
     """
 
     def __init__(
         self,
         settings: Settings,
         services: Sequence[str],
-        ask_broker: Callable[[], None] | None,
+        hears_broker: Callable[[], bool] | None,
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.state = STARTING
         self.services = tuple(services)
         self._database = sa.make_url(settings.database).get_backend_name()
-        self._ask_broker = ask_broker
+        self._hears_broker = hears_broker
         self._clock = clock
         self._platform: Platform | None = None
         self._head = self._position = 0
         self._pending: dict[str, int] = {}
-        self._log_answered = self._broker_answered = self._advanced = clock()
-        self._broker = "in-process" if ask_broker is None else "not asked yet"
+        self._log_answered = self._broker_heard = self._advanced = clock()
+        self._broker = "in-process" if hears_broker is None else "not in use"
 
     def begin(self, platform: Platform) -> None:
         """The log is open: look at it from now on."""
         self._platform = platform
 
     def look(self) -> None:
-        """Ask the log and the broker."""
+        """Ask the log, and whether the broker is heard."""
         if self._platform:
             self._look_at_log(self._platform)
-        if self._ask_broker:
-            try:
-                self._ask_broker()
-            except PushlogError as error:
-                self._broker = str(error)
-            else:
-                self._broker, self._broker_answered = "answers", self._clock()
+        if self._hears_broker:
+            heard = self.state != RUNNING or self._hears_broker()
+            self._broker = ("heard" if heard else "not heard") if self.state == RUNNING else "not in use"
+            self._broker_heard = self._clock() if heard else self._broker_heard
 
     def _look_at_log(self, platform: Platform) -> None:
         try:
@@ -100,8 +97,8 @@ class Health:
             reasons.append("it has not started yet")
         if (silent := now - self._log_answered) > LOG_PATIENCE:
             reasons.append(f"the log has not answered for {silent:.0f} s")
-        if self._ask_broker and (silent := now - self._broker_answered) > BROKER_PATIENCE:
-            reasons.append(f"the broker has not answered for {silent:.0f} s")
+        if self._broker == "not heard" and (silent := now - self._broker_heard) > BROKER_PATIENCE:
+            reasons.append(f"the broker has not been heard for {silent:.0f} s")
         if (stuck := self._log_answered - self._advanced) > LAG_PATIENCE:
             reasons.append(f"its lag behind the log, {self._head - self._position}, has not shrunk for {stuck:.0f} s")
         return reasons

@@ -12,12 +12,10 @@ from http.server import BaseHTTPRequestHandler
 from typing import Any
 
 import eventlet
-from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
-from kombu import Connection
-from kombu.exceptions import KombuError
 
-from services import instance, listening
-from services.errors import PushlogError, Unavailable
+from services import consumers, instance, listening
+from services.broker import is_inprocess
+from services.errors import PushlogError
 from services.health import Health
 from services.platform import Platform
 from services.settings import Settings
@@ -32,8 +30,7 @@ ASKERS, ASKER_PATIENCE = 16, 5.0
 @contextmanager
 def told(settings: Settings, services: Sequence[str]) -> Iterator[Health]:
     """Tell the health of this process while the block runs. Raises Unavailable when the port cannot be had."""
-    url = settings.broker_url.get_secret_value()
-    health = Health(settings, services, None if url.startswith("inprocess:") else Broker(url).ask)
+    health = Health(settings, services, None if is_inprocess(settings.broker_url.get_secret_value()) else consumers.up)
     with ExitStack() as listeners:
         at_home = [instance.health_path(settings.home)] if settings.alone else []  # whoever holds its lock owns it
         for path in [*at_home, *([settings.health_socket] if settings.health_socket else [])]:
@@ -120,23 +117,3 @@ class _Asked(BaseHTTPRequestHandler):
 
     def log_message(self, *_: Any) -> None:
         """Nothing: whoever asks every second would fill the log."""
-
-
-class Broker:
-    """One connection to the broker, kept, and asked whether anybody is still at its other end."""
-
-    def __init__(self, url: str) -> None:
-        self._connection = Connection(url, connect_timeout=PATIENCE)
-        self._channel: Any = None
-
-    def ask(self) -> None:
-        """Raise Unavailable when the broker does not answer within PATIENCE seconds."""
-        try:
-            with eventlet.Timeout(PATIENCE):
-                self._channel = self._channel or self._connection.channel()
-                self._channel.basic_qos(0, 1, False)
-        except (eventlet.Timeout, AMQPError, KombuError, OSError) as error:
-            self._channel = None
-            self._connection.collect()
-            said = " in time" if isinstance(error, eventlet.Timeout) else f": {error}"
-            raise Unavailable(f"does not answer{said}") from None

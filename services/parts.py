@@ -8,11 +8,8 @@ from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
 
-from amqp.exceptions import AMQPError  # type: ignore[import-untyped]
-from kombu import Connection
-from kombu.exceptions import KombuError
-
 from services import engine
+from services.broker import ERRORS, connection, is_inprocess
 from services.errors import Unavailable
 from services.settings import Settings
 
@@ -89,13 +86,13 @@ def docker(settings: Settings) -> Part:
 def broker(settings: Settings) -> Part:
     """Whether the broker takes a connection. Raises Unavailable."""
     url = settings.broker_url.get_secret_value()
-    if url.startswith("inprocess:"):
+    if is_inprocess(url):
         return Part("broker", True, "in-process")
     try:
-        with Connection(url, connect_timeout=TIMEOUT) as connection:
-            connection.connect()
-            about = connection.connection.server_properties
-    except (AMQPError, KombuError, OSError) as error:
+        with connection(url) as link:
+            link.connect()
+            about = link.connection.server_properties
+    except ERRORS as error:
         raise Unavailable(f"does not answer: {error}") from error
     return Part("broker", True, f"{about.get('product', 'AMQP')} {about.get('version', '')}".rstrip())
 

@@ -157,7 +157,7 @@ def _process_lines(process: Process, well: bool) -> list[str]:
         since = f" for {process.silence:.0f} s" if process.silence < float("inf") else ""
         return [f"{'' if well else '! '}silent{since}, {where}"]
     lag = f", lag {report['lag']}" if report["lag"] is not None else ""
-    broker = f", broker {report['broker']}" if report["broker"] not in ("in-process", "answers") else ""
+    broker = ", does not hear the broker" if report["broker"] == "not heard" else ""
     return [f"{report['state']}{lag}{broker}, {where}", *(f"! {reason}" for reason in report["reasons"])]
 
 

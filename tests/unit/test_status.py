@@ -21,7 +21,7 @@ CLUSTER = {"log_url": "postgresql://me:hunter2@localhost:1/log", "broker_url": "
 
 def process(*services: str, silence: float = 1.0, **report: Any) -> Process:
     """A process that runs these services and is well, unless the report says otherwise."""
-    well = {"state": "running", "reasons": [], "lag": 0, "broker": "answers", "pending": {}, "node": "vm", "pid": 7}
+    well = {"state": "running", "reasons": [], "lag": 0, "broker": "heard", "pending": {}, "node": "vm", "pid": 7}
     return Process(f"vm/{services}", services, {**well, **report}, silence)
 
 
@@ -43,7 +43,7 @@ def test_all_is_well_when_each_service_has_a_process_that_runs() -> None:
         process("builder", silence=SILENT + 1),
         process("builder", state="standby"),
         process("builder", state="starting", reasons=["it has not started yet"]),
-        process("builder", reasons=["the broker has not answered for 70 s"]),
+        process("builder", reasons=["the broker has not been heard for 70 s"]),
     ],
 )
 def test_a_service_that_no_process_runs_well_is_amiss(other: Process) -> None:
@@ -75,9 +75,9 @@ def test_a_lease_is_told_by_what_it_is_for() -> None:
 
 
 def test_a_silent_process_and_a_broker_that_is_down_show() -> None:
-    text = status.text(seen(process("builder", silence=31.0), process("router", broker="does not answer: refused")))
+    text = status.text(seen(process("builder", silence=31.0), process("router", broker="not heard")))
     assert "builder:      ! silent for 31 s, process 7 on vm" in text
-    assert "router:       running, lag 0, broker does not answer: refused, process 7 on vm" in text
+    assert "router:       running, lag 0, does not hear the broker, process 7 on vm" in text
     assert "deployer:     ! not running" in text
 
 
