@@ -154,6 +154,8 @@ def remove_home(settings: Settings) -> None:
     """Remove what Pushlog made in the home, and the home if nothing else is in it."""
     for name in (*MADE, *MADE_FILES):
         path = settings.home / name
+        if path.is_mount():
+            continue  # a volume: it goes with what mounts it
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path)
         else:
