@@ -4,17 +4,34 @@ The events hold the digests. Today both are folders of the home that the service
 """
 
 import hashlib
+import logging
 import os
+import shutil
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from services import files
 from services.errors import Unavailable
 
+log = logging.getLogger("pushlog")
+
 CHUNK = 1 << 20
+
+
+@contextmanager
+def answering(folder: Path) -> Iterator[None]:
+    """Raise Unavailable, with the free space, for what the disk below `folder` does not do."""
+    try:
+        yield
+    except OSError as error:
+        with suppress(OSError):
+            disk = shutil.disk_usage(folder)
+            room = f"; {disk.free} of {disk.total} bytes are free there"
+            raise Unavailable(f"{folder}: {error.strerror or error}{room}") from error
+        raise Unavailable(f"{folder}: {error.strerror or error}") from error
 
 
 class Blobs:
@@ -25,20 +42,24 @@ class Blobs:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
     def put(self, write: Callable[[BinaryIO], None]) -> str:
-        """Store what `write` writes into the file it is given, durably; returns the digest."""
+        """Store what `write` writes into the file it is given, durably; returns the digest.
+
+        Raises Unavailable, and nothing is left, when the disk does not take it.
+        """
         temporary = self._folder / f".{os.getpid()}.{os.urandom(8).hex()}"
-        try:
-            with temporary.open("w+b") as file:
-                write(file)
-                file.flush()
-                os.fsync(file.fileno())
-                file.seek(0)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
-            temporary.rename(self._folder / digest)
-        except BaseException:
-            temporary.unlink(missing_ok=True)
-            raise
-        files.sync_folder(self._folder)
+        with answering(self._folder):
+            try:
+                with temporary.open("w+b") as file:
+                    write(file)
+                    file.flush()
+                    os.fsync(file.fileno())
+                    file.seek(0)
+                    digest = hashlib.file_digest(file, "sha256").hexdigest()
+                temporary.rename(self._folder / digest)
+            except BaseException:
+                temporary.unlink(missing_ok=True)
+                raise
+            files.sync_folder(self._folder)
         return f"sha256:{digest}"
 
     def put_bytes(self, data: bytes) -> str:
@@ -48,6 +69,17 @@ class Blobs:
             file.write(data)
 
         return self.put(write)
+
+    def keep(self, output: "LiveOutput") -> str | None:
+        """Store what was written to `output`; None when the disk does not take it.
+
+        For failures: they are recorded in any case.
+        """
+        try:
+            return self.put_bytes(bytes(output.kept))
+        except Unavailable as error:
+            log.warning("the output of a failure is not kept: %s", error)
+            return None
 
     def path(self, digest: str) -> Path:
         """The file of a blob. Raises KeyError when it is not there."""
@@ -86,10 +118,11 @@ class LiveOutput:
         self.kept = bytearray()
 
     def write(self, data: bytes) -> None:
-        """See Output.write."""
-        with self._lock, self._path.open("ab") as file:
-            file.write(data)
+        """See Output.write. Raises Unavailable when the disk does not take it."""
+        with self._lock:
             self.kept += data[: max(0, self._limit - len(self.kept))]
+            with answering(self._path.parent), self._path.open("ab") as file:
+                file.write(data)
 
     def line(self, text: str) -> None:
         """See Output.line."""
@@ -106,12 +139,20 @@ class LiveOutput:
 
     @contextmanager
     def telling(self) -> Iterator[None]:
-        """Say that work waits for a part that does not answer; the error goes on to whoever tries again."""
+        """Say that work waits for a part that does not answer, once; the error goes on to whoever tries again."""
         try:
             yield
         except Unavailable as error:
-            self.error(f"{error}; this waits and is tried again")
+            with suppress(Unavailable):
+                self._say_once(f" !     {error}; this waits and is tried again\n".encode())
             raise
+
+    def _say_once(self, line: bytes) -> None:
+        """Write `line` unless it is the last one already, whichever process wrote that."""
+        with answering(self._path.parent):
+            said = self._path.read_bytes() if self._path.exists() else b""
+        if not said.endswith(line):
+            self.write(line)
 
 
 class Outputs:

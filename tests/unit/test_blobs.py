@@ -1,8 +1,13 @@
 """What travels beside the log."""
 
+import errno
+import os
+import shutil
+
 import pytest
 
 from services.blobs import Blobs, Outputs
+from services.errors import Unavailable
 
 
 def test_a_blob_is_read_by_the_digest_it_was_stored_under(tmp_path):
@@ -11,14 +16,32 @@ def test_a_blob_is_read_by_the_digest_it_was_stored_under(tmp_path):
     assert (blobs.read(digest), blobs.put_bytes(b"tree")) == (b"tree", digest)
 
 
-def test_a_blob_that_could_not_be_written_leaves_nothing(tmp_path):
-    def fail(file):
-        file.write(b"half")
-        raise OSError("no space")
+def fail(file):
+    file.write(b"half")
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    with pytest.raises(OSError, match="no space"):
+
+def test_a_blob_that_the_disk_does_not_take_leaves_nothing_and_says_how_much_room_there_is(tmp_path):
+    with pytest.raises(Unavailable, match=r"No space left on device; \d+ of \d+ bytes are free there"):
         Blobs(tmp_path).put(fail)
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_output_of_a_failure_is_kept_where_it_can_be(tmp_path):
+    output = Outputs(tmp_path, 100).open("story")
+    output.line("why")
+    blobs = Blobs(tmp_path / "blobs")
+    assert blobs.read(blobs.keep(output)) == b"why\n"
+    shutil.rmtree(tmp_path / "blobs")
+    assert blobs.keep(output) is None
+
+
+def test_a_part_that_does_not_answer_is_told_of_once_by_all_who_try(tmp_path):
+    outputs = Outputs(tmp_path, 100)
+    for _ in range(3):
+        with pytest.raises(Unavailable), outputs.open("story").telling():
+            raise Unavailable("Docker does not answer")
+    assert outputs.read("story", 0) == b" !     Docker does not answer; this waits and is tried again\n"
 
 
 def test_a_blob_that_is_not_there_is_an_error(tmp_path):
