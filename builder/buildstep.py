@@ -68,6 +68,12 @@ def remove_leftovers(
                 containers.remove(client, found["Id"])
 
 
+def remove_image(client: docker.DockerClient, image: str) -> None:
+    """Remove one image that a build made and nobody uses, by its id."""
+    with translated():
+        containers.remove_image(client, image)
+
+
 def remove_app(client: docker.DockerClient, settings: Settings, app: str | None) -> bool:
     """Remove the images and the cache of a destroyed app, or of all apps; returns whether nothing is left.
 

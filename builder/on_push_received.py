@@ -5,10 +5,11 @@ from builder.buildstep import BuildRefused, BuildRequest
 from builder.ports import Ports
 from builder.state import App
 from services.blobs import LiveOutput
+from services.chain import Draft
 from services.claims import MAX_ATTEMPTS
 from services.decide import conclude
 from services.errors import LeaseLost, NotOpenable
-from services.events import BuildFailed, BuildStarted, BuildSucceeded, Event, PushReceived, Recorded
+from services.events import BuildFailed, BuildStarted, BuildSucceeded, Event, PushReceived, Recorded, work_stream
 
 
 def on_push_received(push: Recorded[PushReceived], ports: Ports) -> None:
@@ -30,6 +31,8 @@ def on_push_received(push: Recorded[PushReceived], ports: Ports) -> None:
             conclude(ports.log, push, outcome, "builder", lease)
         except LeaseLost:
             buildstep.remove_leftovers(ports.client, ports.settings, lambda: ports.attempts() - {(push.id, attempt)})
+            if isinstance(outcome, BuildSucceeded):
+                buildstep.remove_image(ports.client, outcome.image)
 
 
 def build(ports: Ports, app: App, push: Recorded[PushReceived], attempt: int, output: LiveOutput) -> Event:
@@ -49,8 +52,7 @@ def build(ports: Ports, app: App, push: Recorded[PushReceived], attempt: int, ou
         )
         result = buildstep.build(ports.client, ports.settings, request, output.write)
     except (BuildRefused, NotOpenable) as error:
-        kept = ports.blobs.put_bytes(bytes(output.kept))
-        return BuildFailed(app=app.id, attempt=attempt, reason=str(error), output=kept)
+        return BuildFailed(app=app.id, attempt=attempt, reason=str(error), output=ports.blobs.keep(output))
     return BuildSucceeded(
         app=app.id,
         attempt=attempt,
@@ -61,3 +63,9 @@ def build(ports: Ports, app: App, push: Recorded[PushReceived], attempt: int, ou
         commit=push.data.new,
         output=ports.blobs.put_bytes(bytes(output.kept)),
     )
+
+
+def given_up(push: Recorded[PushReceived], attempts: int, reason: str) -> Draft:
+    """The failure that ends a push that could not be built."""
+    failed = BuildFailed(app=push.data.app, attempt=attempts, reason=reason, output=None)
+    return Draft(work_stream(push.id), push.subject, failed)

@@ -4,7 +4,7 @@ from typing import Any
 
 from builder import answers, ports
 from builder.on_app_destroyed import mend, on_app_destroyed
-from builder.on_push_received import on_push_received
+from builder.on_push_received import given_up, on_push_received
 from services.bus import Port, rpc
 from services.events import AppDestroyed, BuildFailed, BuildSucceeded, PushReceived, Recorded
 from services.hops import at_start, on
@@ -18,7 +18,12 @@ class Service:
     name = "builder"
     ports = Port(ports.build)
 
-    @on(PushReceived, until=(BuildSucceeded, BuildFailed), limit=lambda platform: platform.settings.build_concurrency)
+    @on(
+        PushReceived,
+        until=(BuildSucceeded, BuildFailed),
+        gives_up=given_up,
+        limit=lambda platform: platform.settings.build_concurrency,
+    )
     def push_received(self, push: Recorded[PushReceived]) -> None:
         on_push_received(push, self.ports)
 

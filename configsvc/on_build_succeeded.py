@@ -1,10 +1,12 @@
-"""Hop 3: build.succeeded → release.created. The image and the app's settings become the next numbered release."""
+"""Hop 3: build.succeeded → release.created or release.refused. Image and settings become the next numbered release."""
+
+from dataclasses import replace
 
 from configsvc import releases
 from configsvc.ports import Ports
-from services.chain import Cause
-from services.decide import Decision, commit
-from services.events import BuildSucceeded, Recorded, ReleaseCreated, app_stream
+from services.chain import Cause, Draft
+from services.decide import Decision, commit, outcome_id
+from services.events import BuildSucceeded, Recorded, ReleaseCreated, ReleaseRefused, app_stream
 
 
 def on_build_succeeded(build: Recorded[BuildSucceeded], ports: Ports) -> None:
@@ -15,10 +17,17 @@ def on_build_succeeded(build: Recorded[BuildSucceeded], ports: Ports) -> None:
         if app is None or any(release.data.push == build.correlationid for release in app.releases.values()):
             return Decision([])
         stream = app_stream(app.id)
-        return Decision([releases.of_build(app, build)], {stream: ports.state.version(stream)})
+        release = replace(releases.of_build(app, build), id=outcome_id(build, "configsvc"))
+        return Decision([release], {stream: ports.state.version(stream)})
 
-    output = ports.outputs.open(build.correlationid)
-    output.step(f"Releasing {build.subject}")
     for release in commit(ports.log, ports.projections, decide, Cause.after("configsvc", build)):
-        if isinstance(release.data, ReleaseCreated):
+        if isinstance(release.data, ReleaseCreated):  # said by who recorded it: others may have tried
+            output = ports.outputs.open(build.correlationid)
+            output.step(f"Releasing {build.subject}")
             output.line(f"       v{release.data.number}")
+
+
+def given_up(build: Recorded[BuildSucceeded], attempts: int, reason: str) -> Draft:
+    """The failure that ends a build that no release could be made of."""
+    app = build.data.app
+    return Draft(app_stream(app), build.subject, ReleaseRefused(app=app, reason=reason))

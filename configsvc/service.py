@@ -3,9 +3,9 @@
 from typing import Any
 
 from configsvc import answers, ports
-from configsvc.on_build_succeeded import on_build_succeeded
+from configsvc.on_build_succeeded import given_up, on_build_succeeded
 from services.bus import Port, rpc
-from services.events import BuildSucceeded, Recorded, ReleaseCreated
+from services.events import BuildSucceeded, Recorded, ReleaseCreated, ReleaseRefused
 from services.hops import on
 
 Json = dict[str, Any]
@@ -17,7 +17,7 @@ class Service:
     name = "configsvc"
     ports = Port(ports.build)
 
-    @on(BuildSucceeded, until=(ReleaseCreated,))
+    @on(BuildSucceeded, until=(ReleaseCreated, ReleaseRefused), gives_up=given_up)
     def build_succeeded(self, build: Recorded[BuildSucceeded]) -> None:
         on_build_succeeded(build, self.ports)
 

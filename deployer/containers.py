@@ -59,7 +59,7 @@ class Containers:
     def create(self, wanted: ContainerSpec) -> str:
         """Make a container, not started; returns its id. One of the same name that is in the way is removed.
 
-        Raises ContainerRefused with Docker's reason, or Unavailable.
+        Raises ContainerRefused with Docker's reason, or when a later attempt has the name already, or Unavailable.
         """
         deadline = time.monotonic() + REMOVAL
         with translated():
@@ -69,8 +69,16 @@ class Containers:
                 except APIError as error:
                     if error.status_code != 409 or time.monotonic() > deadline:
                         raise
-                self.remove(wanted.name)  # at once when its removal is under way, and then it has the name a while yet
+                self._clear(wanted)  # at once when its removal is under way, and then it has the name a while yet
                 time.sleep(0.02)
+
+    def _clear(self, wanted: ContainerSpec) -> None:
+        """Remove the container that has the name of `wanted`: by its id, as the name may be another's in a moment."""
+        with gone_is_fine():
+            shown = self._api.inspect_container(wanted.name)
+            if spec.is_later(shown["Config"]["Labels"], wanted.labels):
+                raise ContainerRefused(f"{wanted.name} is a later attempt's")
+            self.remove(shown["Id"])
 
     def _create(self, wanted: ContainerSpec) -> str:
         host = self._api.create_host_config(

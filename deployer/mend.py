@@ -5,7 +5,8 @@ Start, a restart of Docker, a killed container and a restore are the same code p
 
 import logging
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -87,16 +88,16 @@ def everything(ports: Ports, pauses: Pauses) -> None:
     there = ports.containers.list()
     ports.projections.catch_up()
     wanted = {identity(slot): slot.address for app in ports.state.apps.values() for slot in app.slots()}
-    found = {}
+    found = defaultdict(list)
     for container in there:
         if is_stray(container, wanted):
             remove(ports, container)
         else:
-            found[container.identity] = container
+            found[container.app].append(container)
     ports.archive.keep_only(ports.state.apps)
     for app in list(ports.state.apps.values()):
         try:
-            serve(ports, app, found, pauses)
+            serve(ports, app, found[app.id], pauses)
         except NoAnswer:
             raise
         except PushlogError as error:
@@ -121,9 +122,16 @@ def is_stray(container: Found, wanted: Mapping[Identity, str]) -> bool:
     return container.state == "running" and container.address != wanted[container.identity]
 
 
-def serve(ports: Ports, app: App, found: Mapping[Identity, Found], pauses: Pauses) -> None:
-    """Bring up what should serve and does not, unless Docker gave up on it or it ended a moment ago."""
-    for slot in app.current.slots if app.current else ():
+def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> None:
+    """Bring up what should serve and does not, unless Docker gave up on it or it ended a moment ago.
+
+    `there` are the app's containers as they were listed a while ago.
+    """
+    slots = app.current.slots if app.current else ()
+    found = {container.identity: container for container in there}
+    if any(identity(slot) not in found for slot in slots):  # it may have come up since, and be routed by now
+        found = {container.identity: container for container in ports.containers.list(app.id)}
+    for slot in slots:
         container = found.get(identity(slot))
         if container and container.state in ("running", "restarting", "paused"):
             continue
@@ -135,7 +143,7 @@ def serve(ports: Ports, app: App, found: Mapping[Identity, Found], pauses: Pause
             recreate(ports, app, slot)
         else:
             ports.containers.start(container.id)
-    hand_over_names(ports, app)
+    hand_over_names(ports, app, found.values())
 
 
 def recreate(ports: Ports, app: App, slot: Slot) -> None:
@@ -148,12 +156,15 @@ def recreate(ports: Ports, app: App, slot: Slot) -> None:
     ports.containers.serve(container, name)
 
 
-def hand_over_names(ports: Ports, app: App) -> None:
-    """Give what serves its name and restarts; what leaves and still has the name gets another first."""
-    there = {container.identity: container for container in ports.containers.list(app.id)}
-    names = {container.name: container for container in there.values()}
+def hand_over_names(ports: Ports, app: App, there: Collection[Found]) -> None:
+    """Give what serves its name and restarts; what leaves and still has the name gets another first.
+
+    `there` are the app's containers. Another process may be doing the same: who is slower is refused, and looks again.
+    """
+    found = {container.identity: container for container in there}
+    names = {container.name: container for container in there}
     for slot in app.current.slots if app.current else ():
-        container = there.get(identity(slot))
+        container = found.get(identity(slot))
         if container is None:
             continue
         name = spec.container_name(ports.settings, app.name, slot)

@@ -1,4 +1,4 @@
-"""Hop 4: release.created → deploy.started, then deploy.succeeded or deploy.failed. The candidate comes up, or goes."""
+"""Hop 4: release.created → deploy.started, addresses.taken, then deploy.succeeded or deploy.failed. All, or nothing."""
 
 from deployer import candidate, plan
 from deployer.containers import ContainerRefused
@@ -6,35 +6,66 @@ from deployer.health import Unhealthy
 from deployer.ports import Ports
 from deployer.state import App, identity
 from services.blobs import LiveOutput
+from services.chain import Draft
 from services.claims import MAX_ATTEMPTS
-from services.decide import conclude
+from services.decide import TRIES, conclude
 from services.errors import LeaseLost, NotOpenable, PushlogError
-from services.events import DeployFailed, DeployStarted, DeploySucceeded, Event, Recorded, ReleaseCreated, Slot
+from services.eventlog import Lease
+from services.events import (
+    ADDRESSES,
+    AddressesTaken,
+    DeployFailed,
+    DeployStarted,
+    DeploySucceeded,
+    Event,
+    Recorded,
+    ReleaseCreated,
+    Slot,
+    work_stream,
+)
 
 
 def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
-    """Start what the release needs beside what serves. The old containers are not touched."""
+    """Start what the release needs beside what serves, unless another deployer does. Old containers are not touched."""
     app = ports.state.apps.get(release.data.app)
     if app is None:
         return
-    attempt = app.candidate.attempt + 1 if app.candidate and app.candidate.release == release.data.number else 1
     output = ports.outputs.open(release.correlationid)
     with output.telling():
         subnet, running = ports.subnet(), alive(ports, app)
-    with ports.projections.deciding:  # so that two releases never choose one address
-        ports.projections.catch_up()
-        slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses())
-        started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
-        lease = ports.claims.claim(release, started, attempt, "deployer")
-        ports.projections.catch_up()
-    if lease is None:
+    claimed = claim(ports, app, release, subnet, running)
+    if claimed is None:
         return
+    lease, slots = claimed
     with ports.claims.renewing(lease), output.telling():
-        outcome = deploy(ports, app, release.data, attempt, slots, output)
+        outcome = deploy(ports, app, release.data, lease.attempt, slots, output)
         try:
             conclude(ports.log, release, outcome, "deployer", lease)
         except LeaseLost:
-            candidate.remove(ports, app.id, own(slots, release.id, attempt))
+            candidate.remove(ports, app.id, own(slots, release.id, lease.attempt))
+
+
+def claim(
+    ports: Ports, app: App, release: Recorded[ReleaseCreated], subnet: str, running: list[Slot]
+) -> tuple[Lease, list[Slot]] | None:
+    """Claim the release and the addresses of the containers that it needs; None when another deployer has it.
+
+    All deployers take addresses on one stream: who chose on a state that has changed since chooses anew.
+    """
+    for _ in range(TRIES):
+        with ports.projections.deciding:
+            ports.projections.catch_up()
+            attempt = app.candidate.attempt + 1 if app.candidate and app.candidate.release == release.data.number else 1
+            slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses())
+            started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
+            taken = [slot.address for slot in own(slots, release.id, attempt)]
+            beside = [Draft(ADDRESSES, app.name, AddressesTaken(app=app.id, addresses=taken))] if taken else []
+            expect = {ADDRESSES: ports.state.version} if taken else {}
+            lease = ports.claims.claim(release, started, attempt, "deployer", beside, expect)
+            ports.projections.catch_up()
+        if lease or not ports.claims.free(release.id):
+            break
+    return (lease, slots) if lease else None
 
 
 def deploy(
@@ -51,7 +82,7 @@ def deploy(
     except (ContainerRefused, Unhealthy, NotOpenable, Hopeless) as error:
         candidate.last_lines(ports, app, new, output)
         candidate.remove(ports, app.id, new)
-        kept = ports.blobs.put_bytes(bytes(output.kept))
+        kept = ports.blobs.keep(output)
         return DeployFailed(app=app.id, release=release.number, attempt=attempt, reason=str(error), output=kept)
     return DeploySucceeded(app=app.id, release=release.number, attempt=attempt, slots=slots)
 
@@ -81,3 +112,10 @@ def alive(ports: Ports, app: App) -> list[Slot]:
 def own(slots: list[Slot], release: str, attempt: int) -> list[Slot]:
     """The slots that this attempt made."""
     return [slot for slot in slots if (slot.made_by, slot.attempt) == (release, attempt)]
+
+
+def given_up(release: Recorded[ReleaseCreated], attempts: int, reason: str) -> Draft:
+    """The failure that ends a release that could not be deployed; mending removes what is left of its containers."""
+    data = release.data
+    failed = DeployFailed(app=data.app, release=data.number, attempt=attempts, reason=reason, output=None)
+    return Draft(work_stream(release.id), release.subject, failed)

@@ -49,7 +49,7 @@ def slots(
 def addresses(subnet: str, taken: Collection[str], seed: str) -> Iterator[str]:
     """Free addresses of a subnet, from a place that `seed` decides.
 
-    So an address is not used again soon, and two deployers that plan at once hardly meet; Docker refuses the second.
+    So an address is not used again soon, and two deployers that plan at once hardly meet.
     """
     network = ipaddress.ip_network(subnet)
     size = network.num_addresses - FIRST_HOST - 1

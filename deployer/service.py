@@ -4,8 +4,11 @@ from typing import Any
 
 from deployer import answers, mend, ports
 from deployer.on_app_destroyed import on_app_destroyed
+from deployer.on_release_created import given_up as release_given_up
 from deployer.on_release_created import on_release_created
+from deployer.on_route_published import given_up as retire_given_up
 from deployer.on_route_published import on_route_published
+from deployer.on_route_rejected import given_up as rejected_given_up
 from deployer.on_route_rejected import on_route_rejected
 from services.bus import Port, rpc
 from services.events import (
@@ -15,6 +18,7 @@ from services.events import (
     Recorded,
     ReleaseCreated,
     ReleaseRetired,
+    RetireFailed,
     RoutePublished,
     RouteRejected,
 )
@@ -32,6 +36,7 @@ class Service:
     @on(
         ReleaseCreated,
         until=(DeploySucceeded, DeployFailed),
+        gives_up=release_given_up,
         settled=(RoutePublished, DeployFailed),
         when=lambda release: release.deploy,
         limit=20,
@@ -40,12 +45,17 @@ class Service:
         on_release_created(release, self.ports)
 
     @on(
-        RoutePublished, until=(ReleaseRetired,), when=lambda route: route.replaces is not None, limit=100, ordered=False
+        RoutePublished,
+        until=(ReleaseRetired, RetireFailed),
+        gives_up=retire_given_up,
+        when=lambda route: route.replaces is not None,
+        limit=100,
+        ordered=False,
     )
     def route_published(self, route: Recorded[RoutePublished]) -> None:
         on_route_published(route, self.ports)
 
-    @on(RouteRejected, until=(DeployFailed,))
+    @on(RouteRejected, until=(DeployFailed,), gives_up=rejected_given_up)
     def route_rejected(self, route: Recorded[RouteRejected]) -> None:
         on_route_rejected(route, self.ports)
 

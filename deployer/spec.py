@@ -109,3 +109,13 @@ def labelled(labels: dict[str, str]) -> Identity | None:
         labels.get(LABEL + "process", ""),
         int(number) if number.isdecimal() else 0,
     )
+
+
+def is_later(labels: dict[str, str], others: dict[str, str]) -> bool:
+    """Whether a labelled container is the same app's as another one, and was made by a later release or attempt."""
+    return labels.get(LABEL + "app") == others.get(LABEL + "app") and _made(labels) > _made(others)
+
+
+def _made(labels: dict[str, str]) -> tuple[int, int]:
+    release, attempt = (labels.get(LABEL + key, "") for key in ("release", "attempt"))
+    return int(release) if release.isdecimal() else 0, int(attempt) if attempt.isdecimal() else 0

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 from services.errors import NoSuchApp
 from services.events import (
+    AddressesTaken,
     AppCreated,
     AppDestroyed,
     DeployFailed,
@@ -13,6 +14,7 @@ from services.events import (
     Recorded,
     ReleaseCreated,
     ReleaseRetired,
+    RetireFailed,
     RoutePublished,
     Slot,
 )
@@ -56,9 +58,10 @@ class App:
 
 @dataclass
 class State:
-    """Apps by uuid."""
+    """Apps by uuid, and the version of the stream on which addresses are taken."""
 
     apps: dict[str, App] = field(default_factory=dict)
+    version: int = 0
 
     def named(self, name: str) -> App:
         """The app called `name`. Raises NoSuchApp."""
@@ -74,6 +77,8 @@ class State:
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
         match event.data:
+            case AddressesTaken():
+                self.version = event.version
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
             case AppDestroyed(app=app):
@@ -85,6 +90,7 @@ class State:
                 | DeployFailed()
                 | RoutePublished()
                 | ReleaseRetired()
+                | RetireFailed()
             ) as data:
                 if known := self.apps.get(data.app):
                     evolve_app(known, event)
@@ -108,7 +114,7 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
                 app.retiring.append(Serving(app.current.release, app.current.attempt, left))
             app.current, app.candidate = after, None
             app.routed.add(app.releases[release].data.image)
-        case ReleaseRetired(release=release):
+        case ReleaseRetired(release=release) | RetireFailed(release=release):
             app.retiring = [part for part in app.retiring if part.release != release]
         case _:
             pass

@@ -6,12 +6,12 @@ from gitreceiver import keys, ports, sessions
 from gitreceiver.door import door
 from gitreceiver.local import local
 from gitreceiver.on_app_destroyed import mend, on_app_destroyed
-from gitreceiver.on_route_published import on_route_published
+from gitreceiver.on_route_published import given_up, on_route_published
 from gitreceiver.session import Session
 from services.bus import Calls, Port, rpc
 from services.chain import Cause
 from services.decide import commit
-from services.events import AppDestroyed, Recorded, RefMoved, RoutePublished
+from services.events import AppDestroyed, Recorded, RefMoved, RefRefused, RoutePublished
 from services.hops import at_start, on
 
 Json = dict[str, Any]
@@ -32,7 +32,7 @@ class Service:
     def local(self, session: Session) -> int | None:
         return sessions.run(session, self.ports, self.call)
 
-    @on(RoutePublished, until=(RefMoved,), when=lambda route: bool(route.push))
+    @on(RoutePublished, until=(RefMoved, RefRefused), gives_up=given_up, when=lambda route: bool(route.push))
     def route_published(self, route: Recorded[RoutePublished]) -> None:
         on_route_published(route, self.ports)
 

@@ -14,6 +14,8 @@ from services.events import (
     PushReceived,
     Recorded,
     RefMoved,
+    RefRefused,
+    ReleaseRefused,
     app_stream,
 )
 
@@ -77,8 +79,8 @@ class State:
                 self.apps.pop(app, None)
             case PushReceived(app=app) as push if app in self.apps:
                 self.apps[app].pending[event.id] = push
-            case BuildFailed(app=app) | DeployFailed(app=app) if app in self.apps:
-                self.apps[app].pending.pop(event.correlationid, None)
+            case BuildFailed() | ReleaseRefused() | DeployFailed() | RefRefused() as failed if failed.app in self.apps:
+                self.apps[failed.app].pending.pop(event.correlationid, None)
             case RefMoved(app=app) as moved if app in self.apps:
                 self._move(self.apps[app], moved, event.correlationid)
             case _:

@@ -4,7 +4,17 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from services.blobs import Outputs
-from services.events import AppDestroyed, BuildFailed, DeployFailed, Event, Recorded, RefMoved, RoutePublished
+from services.events import (
+    AppDestroyed,
+    BuildFailed,
+    DeployFailed,
+    Event,
+    Recorded,
+    RefMoved,
+    RefRefused,
+    ReleaseRefused,
+    RoutePublished,
+)
 from services.projections import Projections
 
 LIVE = 0.05
@@ -85,7 +95,7 @@ def release_ending(url: Callable[[str], str]) -> Callable[[Recorded[Event]], End
 
 
 def push_ending(url: Callable[[str], str]) -> Callable[[Recorded[Event]], Ending | None]:
-    """How the story of a push ends: its ref moved after its release was routed, or its build or deploy failed."""
+    """How the story of a push ends: its ref moved after its release was routed, or something on the way failed."""
     said: list[str] = []
 
     def ending(event: Recorded[Event]) -> Ending | None:
@@ -97,8 +107,13 @@ def push_ending(url: Callable[[str], str]) -> Callable[[Recorded[Event]], Ending
                 return "".join(said), 0
             case BuildFailed() as build:
                 return error(build.reason, f"See all of it: builds:output {event.subject}"), 1
+            case ReleaseRefused(reason=reason):
+                return error(f"The build was not released: {reason}", "Push again to try again."), 1
             case DeployFailed():
                 return failed(event, f"See what it printed: logs {event.subject}"), 1
+            case RefRefused(reason=reason):
+                told = error(f"It serves, but its branch did not move: {reason}", "Push again to move the branch.")
+                return "".join((*said, told)), 1
             case AppDestroyed():
                 return destroyed(event), 1
             case _:

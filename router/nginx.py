@@ -48,22 +48,17 @@ class Nginx:
             self._master.trim_log()
             files = self._render(routes)
             if not self._serves(files):
-                self._switch(files, lambda: self._prove(files))
+                self._switch(files)
 
-    def publish(self, routes: Iterable[AppRoute], app: str) -> None:
-        """Serve `routes`, and return when `app`'s new release answered through nginx and the old one no longer does.
+    def prove(self, route: AppRoute) -> None:
+        """Return when a container of `route` answered through nginx, which serves it already.
 
-        Else every app is put back as it was, and RouteRefused says why. `app` may be missing from `routes`, stopped
-        or without hosts: then only nginx itself is asked.
+        Waits for the answer as long as the setting `check_timeout` and keeps nobody else from changing nginx. An app
+        that is stopped or without hosts is not asked. Raises RouteRefused.
         """
-        with self._lock:
-            by_name = {route.app: route for route in routes}
-            files = self._render(by_name.values())
-            route = by_name.get(app)
-            if self._serves(files):
-                self._prove(files, route)
-            else:
-                self._switch(files, lambda: self._prove(files, route))
+        if route.hosts and route.upstreams:
+            host = _sample(route.hosts)
+            self._until(host, lambda answer: _missing(answer, route))
 
     def stop(self) -> None:
         """Stop nginx; requests in flight have the setting `drain` to finish. Raises Unavailable when it stays."""
@@ -87,7 +82,7 @@ class Nginx:
                 folder.chmod(mode)
         return tree(routes, self._settings, self._token, machine.here())
 
-    def _switch(self, files: dict[str, str], proof: Callable[[], None]) -> None:
+    def _switch(self, files: dict[str, str]) -> None:
         """Write, test, swap, reload or start, prove; what goes wrong after the swap is undone."""
         target = self._write(files)
         try:
@@ -103,7 +98,7 @@ class Nginx:
                 self._master.reload()
             else:
                 self._master.start("current/nginx.conf")
-            proof()
+            self._prove(files)
         except PushlogError as error:
             self._put_back(before, running, error)
             raise
@@ -160,18 +155,21 @@ class Nginx:
         answer = self._ask("pushlog.invalid") if self._master.pid() else None
         return answer.tree if answer else None
 
-    def _prove(self, files: dict[str, str], route: AppRoute | None = None) -> None:
-        """Return when nginx serves `files` and, for a route with hosts and upstreams, one of these answered."""
-        proxied = route is not None and route.hosts and route.upstreams
-        host = _sample(route.hosts) if route is not None and proxied else "pushlog.invalid"
+    def _prove(self, files: dict[str, str]) -> None:
+        """Return when nginx serves `files`."""
+        other = "nginx serves another configuration"
+        self._until("pushlog.invalid", lambda answer: "" if answer.tree == tree_id(files) else other)
+
+    def _until(self, host: str, missing: Callable[[Answer], str]) -> None:
+        """Ask until nothing is `missing` in the answer, a sentence; raises RouteRefused with the last one."""
         deadline, pause = time.monotonic() + ANSWER_WITHIN, 0.005
         while True:
             answer = self._ask(host)
-            missing = _missing(answer, tree_id(files), route if proxied else None)
-            if not missing:
+            told = missing(answer) if answer else "nothing answered through nginx"
+            if not told:
                 return
             if time.monotonic() > deadline:
-                raise RouteRefused(f"{host}: {missing}")
+                raise RouteRefused(f"{host}: {told}")
             time.sleep(pause)
             pause = min(2 * pause, 0.25)
 
@@ -203,14 +201,8 @@ def _sample(hosts: tuple[str, ...]) -> str:
     return plain[0] if plain else hosts[0].replace("*", f"pushlog-{secrets.token_hex(8)}")
 
 
-def _missing(answer: Answer | None, tree: str, route: AppRoute | None) -> str:
+def _missing(answer: Answer, route: AppRoute) -> str:
     """What of the proof is missing, as a sentence; nothing when it is complete."""
-    if answer is None:
-        return "nothing answered through nginx"
-    if answer.tree != tree:
-        return "nginx serves another configuration"
-    if route is None:
-        return ""
     if answer.release != route.upstream:
         return "another server of nginx answers for this host; is it in conf.d?"
     return "" if answer.container in route.upstreams else "no container of the release answered through nginx"

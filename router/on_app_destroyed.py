@@ -6,10 +6,4 @@ from services.events import AppDestroyed, Recorded
 
 def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:
     """Serve every app but the destroyed one."""
-    mend(ports)
-
-
-def mend(ports: Ports) -> None:
-    """Compare nginx with the log and mend nginx: it runs, and serves exactly the published routes."""
-    with ports.turn:
-        ports.nginx.ensure(ports.routes().values())
+    ports.mend()

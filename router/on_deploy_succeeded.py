@@ -6,31 +6,45 @@ from typing import Any
 from router.nginx import RouteRefused
 from router.ports import Ports, app_route
 from router.state import App
+from services.chain import Draft
 from services.decide import conclude
-from services.errors import Refused
-from services.events import DeploySucceeded, Event, Recorded, RoutePublished, RouteRejected
+from services.errors import PushlogError, Refused
+from services.events import DeploySucceeded, Recorded, RoutePublished, RouteRejected, work_stream
 
 
 def on_deploy_succeeded(deploy: Recorded[DeploySucceeded], ports: Ports, call: Callable[..., Any]) -> None:
     """Send the app's requests to its new release, or leave every app as it was."""
-    with ports.turn:
-        routes = ports.routes()
-        app = ports.state.apps.get(deploy.data.app)
-        if app is None:
-            return
-        outcome: Event
+    app = ports.state.apps.get(deploy.data.app)
+    if app is None:
+        return
+    try:
+        route = wanted(deploy.data, app, call)
         try:
-            route = wanted(deploy.data, app, call)
-            routes.pop(app.id, None)
-            if route.hosts:
-                routes[app.id] = app_route(app.name, route)
-            ports.nginx.publish(routes.values(), app.name)
-            outcome = route
-        except (RouteRefused, Refused) as error:
-            outcome = RouteRejected(
-                app=app.id, release=deploy.data.release, attempt=deploy.data.attempt, reason=str(error)
-            )
-        conclude(ports.log, deploy, outcome, "router")
+            switch(ports, app, route, lambda: conclude(ports.log, deploy, route, "router"))
+        except RouteRefused as error:
+            raise Refused(put_back(ports, str(error))) from error
+    except Refused as error:
+        conclude(ports.log, deploy, rejected(deploy, str(error)), "router")
+
+
+def switch(ports: Ports, app: App, route: RoutePublished, record: Callable[[], object]) -> None:
+    """Have nginx serve `route`, and `record` that once the app answered through it. Raises RouteRefused."""
+    ports.trying[app.id] = route
+    try:
+        ports.mend()
+        ports.nginx.prove(app_route(app.name, route))
+        record()
+    finally:
+        del ports.trying[app.id]
+
+
+def put_back(ports: Ports, reason: str) -> str:
+    """Serve what is published; returns why the release is not, and why that failed if it did."""
+    try:
+        ports.mend()
+    except PushlogError as error:
+        return f"{reason}; nginx did not go back to what it served: {error}"
+    return reason
 
 
 def wanted(deploy: DeploySucceeded, app: App, call: Callable[..., Any]) -> RoutePublished:
@@ -46,3 +60,14 @@ def wanted(deploy: DeploySucceeded, app: App, call: Callable[..., Any]) -> Route
         replaces=app.route.release if app.route else None,
         push=release.push,
     )
+
+
+def given_up(deploy: Recorded[DeploySucceeded], attempts: int, reason: str) -> Draft:
+    """The failure that ends a deploy that could not be routed."""
+    return Draft(work_stream(deploy.id), deploy.subject, rejected(deploy, reason))
+
+
+def rejected(deploy: Recorded[DeploySucceeded], reason: str) -> RouteRejected:
+    """The outcome of a deploy that is not routed."""
+    data = deploy.data
+    return RouteRejected(app=data.app, release=data.release, attempt=data.attempt, reason=reason)

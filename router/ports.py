@@ -14,22 +14,32 @@ from services.projections import Projections
 
 @dataclass(frozen=True)
 class Ports:
-    """`turn` lets one change of nginx happen at a time, with the log's routes as they are by then."""
+    """`turn` lets one change of nginx happen at a time, with the routes as they are by then.
+
+    `trying` are the routes, by the app's uuid, that nginx has and that are not published yet: their apps are asked for
+    a first answer, which may take long and keeps no other app from its turn.
+    """
 
     log: EventLog
     projections: Projections
     state: State
     nginx: Nginx
     turn: threading.Lock = field(default_factory=threading.Lock)
+    trying: dict[str, RoutePublished] = field(default_factory=dict)
 
-    def routes(self) -> dict[str, AppRoute]:
-        """Every published route that has hosts, by the app's uuid."""
+    def mend(self) -> None:
+        """Compare nginx with the log and mend nginx: it runs, and serves exactly the routes.
+
+        Raises RouteRefused when nginx does not take them, Unavailable when it does not start.
+        """
+        with self.turn:
+            self.nginx.ensure(self._routes())
+
+    def _routes(self) -> list[AppRoute]:
+        """The route of every app that has one with hosts: the one that is tried, else the published one."""
         self.projections.catch_up()
-        return {
-            app.id: app_route(app.name, app.route)
-            for app in self.state.apps.values()
-            if app.route is not None and app.route.hosts
-        }
+        routes = ((app.name, self.trying.get(app.id, app.route)) for app in self.state.apps.values())
+        return [app_route(name, route) for name, route in routes if route is not None and route.hosts]
 
 
 def app_route(name: str, route: RoutePublished) -> AppRoute:

@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from router import ports
-from router.on_app_destroyed import mend, on_app_destroyed
-from router.on_deploy_succeeded import on_deploy_succeeded
+from router.on_app_destroyed import on_app_destroyed
+from router.on_deploy_succeeded import given_up, on_deploy_succeeded
 from services.bus import Calls, Port, rpc
 from services.events import AppDestroyed, DeploySucceeded, Recorded, RoutePublished, RouteRejected
 from services.hops import at_start, on
@@ -20,7 +20,7 @@ class Service:
     ports = Port(ports.build)
     call = Calls()
 
-    @on(DeploySucceeded, until=(RoutePublished, RouteRejected))
+    @on(DeploySucceeded, until=(RoutePublished, RouteRejected), gives_up=given_up, limit=20)
     def deploy_succeeded(self, deploy: Recorded[DeploySucceeded]) -> None:
         on_deploy_succeeded(deploy, self.ports, self.call)
 
@@ -31,7 +31,7 @@ class Service:
     @at_start
     def mend(self) -> None:
         while True:
-            mend(self.ports)
+            self.ports.mend()
             time.sleep(EVERY)
 
     @rpc

@@ -7,7 +7,7 @@ claim again. The outcome's append is refused when the lease is another's by then
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 
 from services.chain import Cause, Draft
@@ -52,18 +52,28 @@ class Claims:
         self._seen[work] = row, since, now
         return now - since >= self._ttl
 
-    def claim(self, trigger: Recorded[Event], started: Event, attempt: int, source: str) -> Lease | None:
+    def claim(
+        self,
+        trigger: Recorded[Event],
+        started: Event,
+        attempt: int,
+        source: str,
+        beside: Sequence[Draft] = (),
+        expect: Mapping[str, int] | None = None,
+    ) -> Lease | None:
         """Claim the work that `trigger` asks for by recording `started`; None when another holder has it.
 
         `attempt` counts from 1 and is one more than the claims recorded so far; the work's stream must hold exactly
-        what `attempt` says, else somebody was faster.
+        what `attempt` says, else somebody was faster. What is `beside` is recorded with it, if the streams of `expect`
+        have these versions still: None when not.
         """
         if not self.free(trigger.id):
             return None
         lease = Lease(trigger.id, self._holder, attempt)
         draft = Draft(work_stream(trigger.id), trigger.subject, started)
+        expect = {draft.stream: attempt - 1, **(expect or {})}
         try:
-            self._log.append([draft], Cause.after(source, trigger), expect={draft.stream: attempt - 1}, claim=lease)
+            self._log.append([draft, *beside], Cause.after(source, trigger), expect=expect, claim=lease)
         except Conflict:
             return None
         return lease

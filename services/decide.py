@@ -1,10 +1,12 @@
 """Decide, then append: a command is checked against caught-up state and recorded only if that state still holds."""
 
+import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from services.chain import Cause, Draft
-from services.errors import Conflict
+from services.claims import Claims
+from services.errors import Conflict, LeaseLost
 from services.eventlog import EventLog, Lease
 from services.events import Event, Recorded, work_stream
 from services.projections import Projections
@@ -55,3 +57,32 @@ def conclude(log: EventLog, trigger: Recorded[Event], outcome: Event, source: st
     except Conflict:
         return False
     return True
+
+
+def give_up(
+    log: EventLog, claims: Claims, trigger: Recorded[Event], outcome: Draft, source: str, attempts: int
+) -> bool:
+    """Record `outcome`, a failure, for work that was claimed `attempts` times; False when it is another holder's.
+
+    It has the id that any outcome of this work of `source` has (see outcome_id), so that it never stands beside one.
+    """
+    if not claims.free(trigger.id):
+        return False
+    left = log.leases().get(trigger.id)
+    outcome = replace(outcome, id=outcome_id(trigger, source))
+    expect = {outcome.stream: attempts} if outcome.stream == work_stream(trigger.id) else {}
+    try:
+        log.append([outcome], Cause.after(source, trigger), expect=expect, lease=left[0] if left else None)
+    except (Conflict, LeaseLost):
+        return False
+    return True
+
+
+def outcome_id(trigger: Recorded[Event], source: str) -> str:
+    """The id of what `source` records because of `trigger` on a stream that other events stand in too.
+
+    It follows from the trigger's, and the log records an id once: so two processes that react to one trigger, each
+    with another outcome, record one. A UUID version 7 of the trigger's millisecond (RFC 9562).
+    """
+    digest = hashlib.sha256(f"{source} after {trigger.id}".encode()).hexdigest()
+    return f"{trigger.id[:13]}-7{digest[:3]}-{'89ab'[int(digest[3], 16) % 4]}{digest[4:7]}-{digest[7:19]}"

@@ -121,6 +121,10 @@ def key_stream(fingerprint: str) -> str:
     return f"key/{fingerprint}"
 
 
+ADDRESSES = "addresses"
+"""Which addresses of the apps' network were taken, one deploy after the other."""
+
+
 def work_stream(trigger: str) -> str:
     """The work that the event with the id `trigger` asks for: its claims and outcome."""
     return f"work/{trigger}"
@@ -221,6 +225,12 @@ class ReleaseCreated(AppEvent, type="release.created", emitter="configsvc"):
     deploy: bool = True
 
 
+class ReleaseRefused(AppEvent, type="release.refused", emitter="configsvc", terminal=True):
+    """On `app/<uuid>`: no release was made of a build; `reason` is a sentence."""
+
+    reason: str
+
+
 # A push (gitreceiver)
 
 
@@ -243,6 +253,13 @@ class RefMoved(AppEvent, type="ref.moved", emitter="gitreceiver", terminal=True)
     old: CommitField | None
     new: CommitField
     deploys: bool
+
+
+class RefRefused(AppEvent, type="ref.refused", emitter="gitreceiver", terminal=True):
+    """On `app/<uuid>`: the branch of a push did not move although `release` serves; `reason` is a sentence."""
+
+    release: int
+    reason: str
 
 
 # A build (builder), on work/<push.received id>
@@ -302,6 +319,15 @@ class DeployStarted(AppEvent, type="deploy.started", emitter="deployer", termina
     slots: list[Slot]
 
 
+class AddressesTaken(AppEvent, type="addresses.taken", emitter="deployer", terminal=True):
+    """On `addresses`, with deploy.started: its new containers will answer here, and no other app's do.
+
+    An address is free again when the log has no container there any more.
+    """
+
+    addresses: list[str]
+
+
 class DeploySucceeded(AppEvent, type="deploy.succeeded", emitter="deployer"):
     """The release's containers are up and healthy, and not routed yet."""
 
@@ -346,6 +372,14 @@ class ReleaseRetired(AppEvent, type="release.retired", emitter="deployer", termi
 
     release: int
     by: int
+
+
+class RetireFailed(AppEvent, type="retire.failed", emitter="deployer", terminal=True):
+    """The containers that `release` left behind could not be stopped; mending removes them. `reason` is a sentence."""
+
+    release: int
+    by: int
+    reason: str
 
 
 class CloudEvent:

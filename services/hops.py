@@ -5,6 +5,7 @@ from the log.
 """
 
 import logging
+import os
 from collections.abc import Callable, Collection
 from contextlib import suppress
 from functools import partial
@@ -17,10 +18,14 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 from nameko.standalone.events import get_event_exchange
 
+from services.agenda import BACK_OFF, TRIES, Agenda
 from services.bells import Bell
 from services.broker import lasting_queue
 from services.bus import platform_of
+from services.chain import Draft
+from services.claims import MAX_ATTEMPTS
 from services.consumers import Consumers
+from services.decide import give_up
 from services.errors import PushlogError, Unavailable
 from services.events import Event, Recorded
 from services.platform import Platform
@@ -28,10 +33,12 @@ from services.todo import Pending
 
 log = logging.getLogger("pushlog")
 
-LOOK = 30.0
-BACK_OFF = (0.5, 1, 2, 5, 10, 30)
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+
+GiveUp = Callable[[Recorded[Any], int, str], Draft]
+"""(trigger, how often it was claimed, why it failed) → the failure that is recorded as its outcome."""
 
 
 class On(EventHandler):
@@ -39,9 +46,13 @@ class On(EventHandler):
 
     The message only makes it look at what is pending; so does the start, and a timer. Items of one app go one after the
     other in the log's order unless `ordered` is false, at most `limit` at once over all. One that fails is tried again
-    after a growing pause. A hop without `until` mends the world rather than records: it is done when its method
-    returned, and its service mends the rest at start. An app's end ends what it asks for: a method that finds the app
-    gone just returns.
+    after a growing pause; after TRIES failures in a row, or MAX_ATTEMPTS claims, what `gives_up` makes of it is
+    recorded, and the app's next item goes on. While the log does not answer nothing counts as the work's failure.
+
+    A hop without `until` mends the world rather than records: it is done when its method returned. One that fails is
+    tried again for as long as the process lives, at most every 30 s in the end; what a process that ended left is found
+    by the service's mend, which compares the world with the log. An app's end ends what it asks for: a method that
+    finds the app gone just returns.
     """
 
     queue_consumer = Consumers()
@@ -51,14 +62,18 @@ class On(EventHandler):
         self,
         event: type[Event],
         until: Collection[type[Event]] = (),
+        gives_up: GiveUp | None = None,
         when: Callable[[Event], bool] | None = None,
         limit: int | Callable[[Platform], int] = 4,
         settled: Collection[type[Event]] = (),
         ordered: bool = True,
     ) -> None:
-        super().__init__(event.EMITTER, event.TYPE, expected_exceptions=PushlogError)
+        if until and not gives_up:
+            raise TypeError(f"a hop that waits for an outcome of {event.TYPE} says what it gives up with")
+        super().__init__(event.EMITTER, event.TYPE, expected_exceptions=Exception)  # they are logged here, once
         self.event = event
         self.until = tuple(until)
+        self.gives_up = gives_up
         self.when = when
         self.settled = tuple(settled)
         self.ordered = ordered
@@ -67,10 +82,10 @@ class On(EventHandler):
     def setup(self) -> None:
         """Declare the queue: named after service and event, so that renaming a method orphans nothing."""
         self._platform = platform_of(self.container)
-        self._limit = self.limit if isinstance(self.limit, int) else self.limit(self._platform)
+        limit = self.limit if isinstance(self.limit, int) else self.limit(self._platform)
         self._pending = Pending(self.event, self.until, self.when, self.settled)
-        self._running: set[str] = set()
-        self._failures: dict[str, tuple[int, float]] = {}
+        self._agenda = Agenda(self._pending, self._platform.claims, limit, self._platform.settings.lease, self.ordered)
+        self._traced: set[tuple[str, type]] = set()
         self._platform.projections.add(self._pending)
         if not self.until:
             self._platform.projections.catch_up()
@@ -95,46 +110,71 @@ class On(EventHandler):
     def _look(self) -> None:
         projections, turn = self._platform.projections, -1
         while True:
-            for event in self._due():
+            try:
+                taken = self._agenda.take()
+            except Unavailable as error:
+                log.warning("%s waits for the log: %s", self.queue.name, error)
+                taken = []
+            for event in taken:
                 self._begin(event)
-            turn = projections.wait(turn, LOOK)
-
-    def _due(self) -> list[Recorded[Event]]:
-        now = monotonic()
-        self._failures = {e: failure for e, failure in self._failures.items() if e in self._pending.items}
-        pending = self._pending.heads() if self.ordered else list(self._pending.items.values())
-        ready = [e for e in pending if e.id not in self._running and self._failures.get(e.id, (0, now))[1] <= now]
-        return ready[: max(0, self._limit - len(self._running))]
+            turn = projections.wait(turn, self._agenda.rest())
 
     def _begin(self, event: Recorded[Event]) -> None:
-        self._running.add(event.id)
         try:
             self.container.spawn_worker(self, (event,), {}, handle_result=partial(self._ended, event))
         except ContainerBeingKilled:
-            self._running.discard(event.id)
+            self._agenda.dropped(event)
 
     def _ended(self, event: Recorded[Event], worker_ctx: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
-        """Not done means again later: whether the method raised, or returned because another holder has the work."""
+        if exc_info is None and not self.until:
+            self._pending.items.pop(event.id, None)
+        try:
+            self._platform.projections.catch_up()
+            answers = True
+        except Unavailable:  # then this is no failure of the work, and what it recorded is seen later
+            answers = False
         if exc_info is None:
-            if not self.until:
-                self._pending.items.pop(event.id, None)
-            with suppress(Unavailable):  # then it counts as not done, and is looked at again
-                self._platform.projections.catch_up()
+            self._agenda.returned(event)
         else:
-            log.warning("%s of %s: %s", self.queue.name, event.subject, exc_info[1])
-        self._running.discard(event.id)
-        if event.id in self._pending.items:
-            tries = self._failures.get(event.id, (0, 0.0))[0]
-            self._failures[event.id] = tries + 1, monotonic() + pause(tries)
-            eventlet.spawn_after(pause(tries), self._platform.projections.wake)
-        else:
-            self._platform.projections.wake()
+            self._failed(event, exc_info, answers)
+        self._platform.projections.wake()
         return result, exc_info
+
+    def _failed(self, event: Recorded[Event], exc_info: Any, counts: bool) -> None:
+        error, tries = exc_info[1], self._agenda.failed(event, counts)
+        fresh = not isinstance(error, PushlogError) and (event.id, type(error)) not in self._traced
+        self._traced = {(id_, kind) for id_, kind in self._traced if id_ in self._pending.items}
+        if fresh:
+            self._traced.add((event.id, type(error)))
+        log.warning("%s of %s: %s", self.queue.name, event.subject, error, exc_info=exc_info if fresh else None)
+        attempts = self._pending.attempts(event)
+        spent = counts and (tries >= TRIES or attempts >= MAX_ATTEMPTS)
+        if self.gives_up and spent and event.id in self._pending.items:
+            reason = f"{sentence(error, self.container.service_name)}; given up after {max(tries, attempts)} tries"
+            self._give_up(event, self.gives_up(event, attempts, reason), attempts)
+
+    def _give_up(self, event: Recorded[Event], outcome: Draft, attempts: int) -> None:
+        parts, source = self._platform, self.container.service_name
+        try:
+            if give_up(parts.log, parts.claims, event, outcome, source, attempts):
+                log.error("%s of %s is given up", self.queue.name, event.subject)
+                parts.projections.catch_up()
+        except Unavailable as error:
+            log.warning("%s of %s cannot be given up now: %s", self.queue.name, event.subject, error)
+
+
+def sentence(error: BaseException, service: str) -> str:
+    """What is recorded of an error: its own sentence if it is for users, else its kind, as the rest may be secret."""
+    if isinstance(error, PushlogError):
+        return str(error)
+    kind = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else type(error).__name__
+    return f"{service} failed: {kind}; its log says more"
 
 
 def on(
     event: type[Event],
     until: Collection[type[Event]] = (),
+    gives_up: GiveUp | None = None,
     when: Callable[[Any], bool] | None = None,
     limit: int | Callable[[Platform], int] = 4,
     settled: Collection[type[Event]] = (),
@@ -142,7 +182,7 @@ def on(
 ) -> Callable[[F], F]:
     """Declare a method as a hop (see On and Pending): what triggers it, what ends it, and how many at once."""
     declare: Callable[[F], F] = On.decorator(
-        event, until=until, when=when, limit=limit, settled=settled, ordered=ordered
+        event, until=until, gives_up=gives_up, when=when, limit=limit, settled=settled, ordered=ordered
     )
     return declare
 
@@ -170,7 +210,7 @@ class AtStart(Entrypoint):
         if exc_info is not None:
             log.warning("%s.%s: %s", self.container.service_name, self.method_name, exc_info[1])
             self._tries = 0 if monotonic() - self._began > max(BACK_OFF) else self._tries
-            eventlet.spawn_after(pause(self._tries), self._begin)
+            eventlet.spawn_after(BACK_OFF[min(self._tries, len(BACK_OFF) - 1)], self._begin)
             self._tries += 1
         return result, exc_info
 
@@ -179,8 +219,3 @@ def at_start(method: F) -> F:
     """Declare a method as one that runs when its service has started, perhaps for as long as that runs."""
     declared: F = AtStart.decorator(method)
     return declared
-
-
-def pause(tries: int) -> float:
-    """Seconds before what failed `tries` times before is tried again."""
-    return BACK_OFF[min(tries, len(BACK_OFF) - 1)]

@@ -5,7 +5,7 @@ A message, a start or a timer only makes a service look at it, so a lost, double
 
 from collections.abc import Callable, Collection
 
-from services.events import AppDestroyed, AppEvent, Event, Recorded
+from services.events import AppDestroyed, AppEvent, Event, Recorded, work_stream
 
 
 class Pending:
@@ -29,6 +29,7 @@ class Pending:
         self._settled = tuple(settled)
         self._unsettled: dict[str, str] = {}
         self._destroyed: set[str] = set()
+        self._attempts: dict[str, int] = {}
         self.items: dict[str, Recorded[Event]] = {}
 
     def evolve(self, event: Recorded[Event]) -> None:
@@ -36,14 +37,18 @@ class Pending:
         data, gone = event.data, subject_app(event) in self._destroyed
         if isinstance(data, AppDestroyed):
             self.items = {i: e for i, e in self.items.items() if subject_app(e) != data.app}
+            self._attempts = {i: n for i, n in self._attempts.items() if i in self.items}
             self._unsettled.pop(data.app, None)
             self._destroyed.add(data.app)
         if isinstance(data, self.trigger) and not gone and (self._when is None or self._when(data)):
             self.items[event.id] = event
         elif isinstance(data, self._until) and event.causationid in self.items:
             del self.items[event.causationid]
+            self._attempts.pop(event.causationid, None)
             if self._settled:
                 self._unsettled[subject_app(event)] = event.correlationid
+        elif event.causationid in self.items and event.stream == work_stream(event.causationid):
+            self._attempts[event.causationid] = event.version
         if isinstance(data, self._settled) and self._unsettled.get(subject_app(event)) == event.correlationid:
             del self._unsettled[subject_app(event)]
 
@@ -53,6 +58,10 @@ class Pending:
         for event in self.items.values():
             heads.setdefault(subject_app(event), event)
         return [event for app, event in heads.items() if app not in self._unsettled]
+
+    def attempts(self, trigger: Recorded[Event]) -> int:
+        """How often the work that `trigger` asks for was claimed, by whichever holder."""
+        return self._attempts.get(trigger.id, 0)
 
 
 def subject_app(event: Recorded[Event]) -> str:

@@ -6,52 +6,38 @@ and one that runs a web process accepts TCP at its address.
 
 import os
 import socket
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
 
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # of eventlet, which nothing here runs on
+    import builder.service
+    import configsvc.service
+    import deployer.service
+    import gitreceiver.service
+    import router.service
+    from services.hops import On
+
 import builder.on_app_destroyed
-import builder.ports
 import configsvc.answers
-import configsvc.ports
 import deployer.mend
-import deployer.ports
-import gitreceiver.ports
-import router.on_app_destroyed
-import router.ports
-from builder.on_push_received import on_push_received
-from configsvc.on_build_succeeded import on_build_succeeded
 from deployer.answers import endpoints
-from deployer.containers import Found, Look
+from deployer.containers import ContainerRefused, Found, Look
 from deployer.logs import Archive
-from deployer.on_release_created import on_release_created
-from deployer.on_route_published import on_route_published as retire
-from deployer.on_route_rejected import on_route_rejected
-from deployer.spec import ContainerSpec, labelled, network_name
-from gitreceiver.on_route_published import on_route_published as move_ref
+from deployer.spec import ContainerSpec, is_later, labelled, network_name
 from router.nginx import RouteRefused
-from router.on_deploy_succeeded import on_deploy_succeeded
+from services.agenda import Agenda
 from services.chain import Cause, Draft, uuid7
+from services.errors import PushlogError
 from services.eventlog import EventLog
-from services.events import (
-    BuildFailed,
-    BuildSucceeded,
-    DeployFailed,
-    DeploySucceeded,
-    Event,
-    PushReceived,
-    Recorded,
-    RefMoved,
-    ReleaseCreated,
-    ReleaseRetired,
-    RoutePublished,
-    RouteRejected,
-    app_stream,
-)
+from services.events import Event, PushReceived, Recorded, app_stream
 from services.keyring import Keyring
 from services.platform import assemble
 from services.settings import Settings
@@ -110,6 +96,7 @@ class Api:
 
     def __init__(self) -> None:
         self.made: dict[str, dict[str, str]] = {}
+        self.images_made: set[str] = set()
 
     def create_host_config(self, **config: Any) -> dict[str, Any]:
         return config
@@ -124,7 +111,11 @@ class Api:
 
     def commit(self, container: str, *args: Any, **config: Any) -> dict[str, str]:
         assert container in self.made
-        return {"Id": sha()}
+        self.images_made.add(image := sha())
+        return {"Id": image}
+
+    def remove_image(self, image: str, **how: Any) -> None:
+        self.images_made.remove(image)
 
     def remove_container(self, container: str, **how: Any) -> None:
         del self.made[container]
@@ -167,7 +158,9 @@ class Boxes:
         self.boxes: dict[str, Box] = {}
 
     def create(self, wanted: ContainerSpec) -> str:
-        for identifier in [i for i, box in self.boxes.items() if box.name == wanted.name]:
+        for identifier, box in [(i, box) for i, box in self.boxes.items() if box.name == wanted.name]:
+            if is_later(box.spec.labels, wanted.labels):
+                raise ContainerRefused("a later attempt's")
             self.remove(identifier)
         assert all(box.spec.address != wanted.address for box in self.boxes.values()), "address already in use"
         self.boxes[identifier := sha()] = Box(wanted, wanted.name)
@@ -223,14 +216,12 @@ class Proxy:
     routes: dict[str, Any] = field(default_factory=dict)
     refuses: set[int] = field(default_factory=set)
 
-    def publish(self, routes: Any, app: str) -> None:
-        wanted = {route.app: route for route in routes}
-        if wanted[app].release in self.refuses:
-            raise RouteRefused("nginx refused the configuration")
-        self.routes = wanted
-
     def ensure(self, routes: Any) -> None:
         self.routes = {route.app: route for route in routes}
+
+    def prove(self, route: Any) -> None:
+        if route.release in self.refuses:
+            raise RouteRefused("no container of the release answered through nginx")
 
 
 class World:
@@ -239,6 +230,7 @@ class World:
     def __init__(self, home: Path, log: EventLog, keys: sa.Engine) -> None:
         self.settings, self.log, self.keys = settings(home), log, keys
         self.docker, self.containers, self.nginx = Engine(), Boxes(), Proxy()
+        self.now = 0.0
 
     def close(self) -> None:
         """Let go of sockets."""
@@ -261,14 +253,16 @@ def sha() -> str:
 
 
 class Process:
-    """Every service's handlers in one process that begins now and ends when its fuse blows."""
+    """Every service in one process that begins now and ends when its fuse blows. `alone`: no other process lives."""
 
-    def __init__(self, world: World, fuse: Fuse) -> None:
-        world.log.drop_leases()
+    def __init__(self, world: World, fuse: Fuse, alone: bool = True) -> None:
+        if alone:
+            world.log.drop_leases()
+        self.world = world
         docker = world.docker
         client: Any = SimpleNamespace(images=docker.images, api=fuse.through(docker.api))
         keyring = Keyring(world.keys, bytes(32))
-        platform = assemble(world.settings, fuse.through(world.log), keyring, holder=uuid7())
+        platform = assemble(world.settings, fuse.through(world.log), keyring, uuid7(), lambda: world.now)
         self.platform = replace(platform, blobs=fuse.through(platform.blobs))
         self.configsvc = configsvc.ports.build(self.platform)
         self.gitreceiver = gitreceiver.ports.build(self.platform)
@@ -282,48 +276,53 @@ class Process:
         self.router = replace(router.ports.build(self.platform), nginx=fuse.through(world.nginx))
         self.hops = list(self._hops())
 
-    def _hops(self) -> Iterator[tuple[Pending, Callable[[Any], None]]]:
-        """The hops as each service.py declares them."""
+    def _hops(self) -> Iterator[tuple[Pending, Agenda, Callable[[Any], None]]]:
+        """The hops that each service.py declares and that record something."""
 
         def call(service: str, method: str, **arguments: Any) -> Any:
             return endpoints(self.deployer, **arguments)
 
-        yield Pending(PushReceived, (BuildSucceeded, BuildFailed)), lambda e: on_push_received(e, self.builder)
-        yield Pending(BuildSucceeded, (ReleaseCreated,)), lambda e: on_build_succeeded(e, self.configsvc)
-        yield (
-            Pending(ReleaseCreated, (DeploySucceeded, DeployFailed), settled=(RoutePublished, DeployFailed)),
-            lambda e: on_release_created(e, self.deployer),
-        )
-        yield (
-            Pending(DeploySucceeded, (RoutePublished, RouteRejected)),
-            lambda e: on_deploy_succeeded(e, self.router, call),
-        )
-        yield Pending(RoutePublished, (RefMoved,)), lambda e: move_ref(e, self.gitreceiver)
-        yield (
-            Pending(RoutePublished, (ReleaseRetired,), when=lambda route: route.replaces is not None),
-            lambda e: retire(e, self.deployer),
-        )
-        yield Pending(RouteRejected, (DeployFailed,)), lambda e: on_route_rejected(e, self.deployer)
+        for service in (builder, configsvc, deployer, router, gitreceiver):
+            own = SimpleNamespace(ports=getattr(self, service.__name__), call=call)
+            for method in vars(service.service.Service).values():
+                for hop in getattr(method, "nameko_entrypoints", ()):
+                    if isinstance(hop, On) and hop.until:
+                        pending = Pending(hop.event, hop.until, hop.when, hop.settled)
+                        lease = self.platform.settings.lease
+                        agenda = Agenda(pending, self.platform.claims, 9, lease, hop.ordered, lambda: self.world.now)
+                        yield pending, agenda, partial(method, own)
 
     def run(self) -> None:
         """Mend the world as a start does, then handle events until nothing is pending. Raises Crash."""
-        for pending, _ in self.hops:
+        for pending, _, _ in self.hops:
             self.platform.projections.add(pending)
         self.mend()
         for _ in range(100):
             self.platform.projections.catch_up()
-            waiting = [(event, handle) for pending, handle in self.hops for event in pending.heads()]
-            if not waiting:
+            if not any(pending.items for pending, _, _ in self.hops):
                 return
-            event, handle = waiting[0]
-            handle(event)
-        raise AssertionError(f"{waiting} is never done")
+            if not any(self._work(agenda, handle) for _, agenda, handle in self.hops):
+                self.world.now += min(agenda.rest() for _, agenda, _ in self.hops)
+        raise AssertionError(f"{[list(pending.items.values()) for pending, _, _ in self.hops]} are never done")
+
+    def _work(self, agenda: Agenda, handle: Callable[[Any], None]) -> bool:
+        """Do what is due; returns whether anything was."""
+        taken = agenda.take()
+        for event in taken:
+            try:
+                handle(event)
+            except PushlogError:
+                agenda.failed(event)
+            else:
+                self.platform.projections.catch_up()
+                agenda.returned(event)
+        return bool(taken)
 
     def mend(self) -> None:
         """What each service does when it has started."""
         builder.on_app_destroyed.mend(self.builder)
         deployer.mend.everything(self.deployer, deployer.mend.Pauses({}))
-        router.on_app_destroyed.mend(self.router)
+        self.router.mend()
 
     def create(self) -> None:
         """Create the app."""

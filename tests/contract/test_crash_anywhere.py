@@ -157,7 +157,7 @@ def check_outcomes(world: World, before: int, outcomes: tuple[str, ...], when: s
     recorded = world.recorded()
     counted = Counter(e.type for e in recorded[before:])
     begun = {"push.received": counted.pop("push.received")}
-    begun |= {t: counted.pop(t) for t in ("build.started", "deploy.started") if t in counted}
+    begun |= {t: counted.pop(t) for t in ("build.started", "deploy.started", "addresses.taken") if t in counted}
     assert counted == dict.fromkeys(outcomes, 1), when
     assert begun.pop("push.received") == 1, when
     assert all(1 <= attempts <= 3 for attempts in begun.values()), when

@@ -24,12 +24,12 @@ from nameko.runners import ServiceRunner
 from nameko.testing.services import entrypoint_hook
 from pydantic import SecretStr
 
-from services import errors
+from services import agenda, errors
 from services.bells import Doorbell
 from services.bus import Calls, Port, rpc
 from services.chain import Cause, Draft
 from services.decide import conclude
-from services.events import AppDestroyed, BuildFailed, PushReceived, app_stream
+from services.events import AppDestroyed, BuildFailed, PushReceived, app_stream, work_stream
 from services.hops import at_start, on
 from services.serving import build_platform
 from services.settings import Settings
@@ -46,7 +46,13 @@ def push(platform, app=APP, number=0):
 
 def done(platform, event):
     """Record the outcome of a push."""
-    conclude(platform.log, event, BuildFailed(app=event.data.app, attempt=1, reason="x", output=None), "builder")
+    conclude(platform.log, event, failed(event, 1, "x").event, "builder")
+
+
+def failed(event, attempts, reason):
+    """The outcome of a push."""
+    outcome = BuildFailed(app=event.data.app, attempt=attempts, reason=reason, output=None)
+    return Draft(work_stream(event.id), "hello", outcome)
 
 
 class Particular(errors.Refused):
@@ -88,7 +94,7 @@ class Builder:
     fails = 0
     silences = False
 
-    @on(PushReceived, until=(BuildFailed,), limit=2)
+    @on(PushReceived, until=(BuildFailed,), gives_up=failed, limit=2)
     def pushed(self, event):
         SEEN.append((event.data.app[-1], int(event.data.new, 16), time.monotonic()))
         if Builder.fails:
@@ -171,6 +177,36 @@ def failing(runner, platform):
     return [len(times), times[1] - times[0] > 0.4, times[2] - times[1] > 0.9]
 
 
+def hopeless(runner, platform):
+    """Two pushes fail by a fault whenever they are tried; the third one of their app does not."""
+    agenda.BACK_OFF = (0.01,)
+    Builder.fails = 2 * agenda.TRIES
+    for number in range(3):
+        push(platform, number=number)
+    wait_for(lambda: platform.projections.position == 6)
+    tries = [sum(entry[1] == number for entry in SEEN if entry[0] == "1") for number in range(3)]
+    reasons = [event.data.reason for event in platform.log.read(0) if event.type == "build.failed"]
+    return [tries, reasons]
+
+
+def log_away(runner, platform):
+    """Work fails for longer than it is tried while the log does not answer; nothing is given up for that."""
+    agenda.BACK_OFF = (0.01,)
+    Builder.fails = 3 * agenda.TRIES
+    push(platform)
+    wait_for(lambda: SEEN)
+    platform.projections.catch_up = unanswered
+    wait_for(lambda: not Builder.fails)
+    del platform.projections.catch_up
+    wait_for(lambda: platform.projections.position == 2)
+    return [event.data.reason for event in platform.log.read(0) if event.type == "build.failed"]
+
+
+def unanswered():
+    """A log that does not answer."""
+    raise errors.Unavailable("the log's database: busy")
+
+
 def silent():
     """A log that does not answer."""
     Builder.silences = False
@@ -225,7 +261,7 @@ def late(runner, platform):
     return [entry[:2] for entry in SEEN if entry[0] == "1"]
 
 
-PLAYED = (answers, deadline, pushes, failing, interrupted, muted, destroyed, beginning, late)
+PLAYED = (answers, deadline, pushes, failing, interrupted, hopeless, log_away, muted, destroyed, beginning, late)
 SCENES = {scene.__name__: scene for scene in PLAYED}
 
 

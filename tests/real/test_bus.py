@@ -6,6 +6,8 @@ import sys
 
 import pytest
 
+from services.agenda import TRIES
+
 
 @pytest.fixture(params=["inprocess", "rabbitmq"])
 def play(request, tmp_path):
@@ -53,6 +55,17 @@ def test_work_that_fails_is_done_again_after_a_growing_pause(play):
 
 def test_a_log_that_does_not_answer_when_work_ends_stops_nothing(play):
     assert play("interrupted") == [0, 1]
+
+
+def test_work_that_keeps_failing_is_given_up_with_its_reason_and_the_apps_next_goes_on(play):
+    tries, reasons = play("hopeless")
+    given_up = f"builder failed: RuntimeError; its log says more; given up after {TRIES} tries"
+    assert tries == [TRIES, TRIES, 1]
+    assert reasons == [given_up, given_up, "x"]
+
+
+def test_nothing_is_given_up_because_the_log_does_not_answer(play):
+    assert play("log_away") == ["x"]
 
 
 def test_a_bus_that_does_not_answer_for_a_moment_is_rung_again(play):

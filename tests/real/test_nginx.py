@@ -15,7 +15,7 @@ from router.master import LOG_LIMIT, Master
 from router.nginx import Nginx
 from router.render import AppRoute, RouteRefused, tree
 from services.errors import Unavailable
-from tests.real.web import Poller, Reply, free_port, get, raw
+from tests.real.web import Poller, Reply, free_port, get, publish, raw
 
 HOST = "hello.example.com"
 
@@ -58,19 +58,19 @@ def is_running(pid):
 
 def test_a_published_app_answers_and_its_next_release_replaces_it(nginx, port, web_app):
     old, new = web_app("old"), web_app("new")
-    nginx.publish([route(old.address)], "hello")
+    publish(nginx, [route(old.address)], "hello")
     assert get(port, HOST).app == "old"
-    nginx.publish([route(new.address, release=2)], "hello")
+    publish(nginx, [route(new.address, release=2)], "hello")
     assert {get(port, HOST).app for _ in range(50)} == {"new"}
 
 
 def test_a_client_that_polls_sees_no_failure_and_never_the_old_release_again(nginx, port, web_app):
     apps = [web_app("even"), web_app("odd")]
-    nginx.publish([route(apps[0].address, release=1)], "hello")
+    publish(nginx, [route(apps[0].address, release=1)], "hello")
     with Poller(port, HOST) as poller:
         for release in range(2, 12):
             app = apps[(release - 1) % 2]
-            nginx.publish([route(app.address, release=release)], "hello")
+            publish(nginx, [route(app.address, release=release)], "hello")
             published = time.monotonic()
             until(lambda since=published: len(poller.since(since)) >= 20)
             assert set(poller.since(published)) == {app.name}
@@ -80,11 +80,11 @@ def test_a_client_that_polls_sees_no_failure_and_never_the_old_release_again(ngi
 
 def test_a_request_in_flight_is_finished_by_the_old_release(nginx, port, web_app):
     old, new = web_app("old"), web_app("new")
-    nginx.publish([route(old.address)], "hello")
+    publish(nginx, [route(old.address)], "hello")
     with socket.create_connection(("127.0.0.1", port), timeout=10) as slow:
         slow.sendall(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
         assert old.entered.wait(10)
-        nginx.publish([route(new.address, release=2)], "hello")
+        publish(nginx, [route(new.address, release=2)], "hello")
         assert get(port, HOST).app == "new"
         old.release.set()
         received = b"".join(iter(lambda: slow.recv(65536), b""))
@@ -95,11 +95,11 @@ def test_a_request_in_flight_is_finished_by_the_old_release(nginx, port, web_app
 def test_a_broken_file_of_the_operator_refuses_the_route_and_leaves_every_app_as_it_was(nginx, port, folder, web_app):
     old, other, new = web_app("old"), web_app("other"), web_app("new")
     routes = [route(old.address), route(other.address, app="other", hosts=["other.example.com"])]
-    nginx.publish(routes, "hello")
+    publish(nginx, routes, "hello")
     before, trees = nginx.status(), set((folder / "trees").iterdir())
     (folder / "conf.d/mine.conf").write_text("server { no_such_thing on; }\n")
     with pytest.raises(RouteRefused) as refused:
-        nginx.publish([route(new.address, release=2), routes[1]], "hello")
+        publish(nginx, [route(new.address, release=2), routes[1]], "hello")
     assert str(refused.value) == (
         'nginx refused the configuration: unknown directive "no_such_thing" in conf.d/mine.conf:1'
     )
@@ -108,7 +108,7 @@ def test_a_broken_file_of_the_operator_refuses_the_route_and_leaves_every_app_as
     assert get(port, HOST).app == "old"
     assert get(port, "other.example.com").app == "other"
     (folder / "conf.d/mine.conf").unlink()
-    nginx.publish([route(new.address, release=2), routes[1]], "hello")
+    publish(nginx, [route(new.address, release=2), routes[1]], "hello")
     assert get(port, HOST).app == "new"
 
 
@@ -116,14 +116,14 @@ def test_an_operators_own_server_is_served_beside_the_apps(nginx, port, folder, 
     (folder / "conf.d/mine.conf").write_text(
         f"server {{ listen 127.0.0.1:{port}; server_name own.example.com; return 200 own; }}\n"
     )
-    nginx.publish([route(web_app("app").address)], "hello")
+    publish(nginx, [route(web_app("app").address)], "hello")
     assert get(port, "own.example.com").text == "own"
     assert get(port, HOST).app == "app"
 
 
 def test_an_operators_server_for_the_host_of_an_app_does_not_take_it(nginx, port, folder, web_app):
     (folder / "conf.d/mine.conf").write_text(f"server {{ listen 127.0.0.1:{port}; server_name {HOST}; return 403; }}\n")
-    nginx.publish([route(web_app("app").address)], "hello")
+    publish(nginx, [route(web_app("app").address)], "hello")
     assert get(port, HOST).app == "app"
 
 
@@ -135,29 +135,29 @@ def test_an_operators_server_that_takes_the_whole_address_refuses_the_route(rout
         mine = settings.home / "nginx/conf.d/mine.conf"
         mine.write_text(f"server {{ listen 127.0.0.1:{settings.http_port}; return 403; }}\n")
         with pytest.raises(RouteRefused, match="another server of nginx answers for this host"):
-            nginx.publish([route(web_app("app").address)], "hello")
+            publish(nginx, [route(web_app("app").address)], "hello")
     finally:
         nginx.stop()
 
 
 def test_a_configuration_that_passes_the_test_and_fails_the_reload_is_taken_back(nginx, port, folder, web_app):
-    nginx.publish([route(web_app("old").address)], "hello")
+    publish(nginx, [route(web_app("old").address)], "hello")
     before = nginx.status()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         address = f"127.0.0.1:{taken.getsockname()[1]}"
         (folder / "conf.d/mine.conf").write_text(f"server {{ listen {address}; }}\n")
         with pytest.raises(RouteRefused, match=rf"bind\(\) to {address} failed \(98: Address already in use\)"):
-            nginx.publish([route(web_app("new").address, release=2)], "hello")
+            publish(nginx, [route(web_app("new").address, release=2)], "hello")
         assert nginx.status()["pid"] == before["pid"]
         assert get(port, HOST).app == "old"
     (folder / "conf.d/mine.conf").unlink()
 
 
 def test_a_release_that_does_not_answer_leaves_the_old_one_serving(nginx, port, web_app):
-    nginx.publish([route(web_app("old").address)], "hello")
+    publish(nginx, [route(web_app("old").address)], "hello")
     before = nginx.status()
     with pytest.raises(RouteRefused) as refused:
-        nginx.publish([route(f"127.0.0.1:{free_port()}", release=2)], "hello")
+        publish(nginx, [route(f"127.0.0.1:{free_port()}", release=2)], "hello")
     assert str(refused.value) == f"{HOST}: no container of the release answered through nginx"
     assert nginx.status() == before
     assert {get(port, HOST).app for _ in range(20)} == {"old"}
@@ -165,20 +165,20 @@ def test_a_release_that_does_not_answer_leaves_the_old_one_serving(nginx, port, 
 
 def test_a_first_release_that_does_not_answer_leaves_its_host_unknown(nginx, port):
     with pytest.raises(RouteRefused):
-        nginx.publish([route(f"127.0.0.1:{free_port()}")], "hello")
+        publish(nginx, [route(f"127.0.0.1:{free_port()}")], "hello")
     assert raw(port, f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()) == b""
 
 
 @pytest.mark.parametrize("status", [301, 401, 404, 500, 502, 503, 504])
 def test_an_app_may_answer_with_any_status(nginx, port, web_app, status):
-    nginx.publish([route(web_app("app", status=status).address)], "hello")
+    publish(nginx, [route(web_app("app", status=status).address)], "hello")
     assert get(port, HOST).status == status
 
 
 def test_an_app_whose_first_answer_takes_long_is_waited_for(nginx, port, web_app):
     slow = web_app("slow", slow=True)
     with ThreadPoolExecutor() as pool:
-        publishing = pool.submit(nginx.publish, [route(slow.address)], "hello")
+        publishing = pool.submit(publish, nginx, [route(slow.address)], "hello")
         assert slow.entered.wait(10)
         assert not publishing.done()
         slow.release.set()
@@ -187,16 +187,16 @@ def test_an_app_whose_first_answer_takes_long_is_waited_for(nginx, port, web_app
 
 
 def test_an_app_that_answers_nothing_within_the_check_timeout_is_refused(nginx, port, router_settings, web_app):
-    nginx.publish([route(web_app("old").address)], "hello")
+    publish(nginx, [route(web_app("old").address)], "hello")
     hasty = Nginx(router_settings.model_copy(update={"check_timeout": 0.2}))
     with pytest.raises(RouteRefused, match=f"{HOST}: nothing answered through nginx"):
-        hasty.publish([route(web_app("silent", slow=True).address, release=2)], "hello")
+        publish(hasty, [route(web_app("silent", slow=True).address, release=2)], "hello")
     assert get(port, HOST).app == "old"
 
 
 def test_the_proof_is_one_request_to_the_app(nginx, web_app):
     app = web_app("app")
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     assert [(method, path) for method, path, _ in app.requests] == [("GET", "/")]
     assert "X-Pushlog-Probe" not in app.requests[0][2]
 
@@ -207,8 +207,8 @@ def test_an_app_with_wildcard_hosts_only_is_proven_and_served(nginx, port, web_a
         route(exact.address, hosts=["a.example.com"]),
         route(any_other.address, app="wild", hosts=["*.example.com"]),
     ]
-    nginx.publish(routes[:1], "hello")
-    nginx.publish(routes, "wild")
+    publish(nginx, routes[:1], "hello")
+    publish(nginx, routes, "wild")
     assert get(port, "a.example.com").app == "exact"
     assert get(port, "b.example.com").app == "any"
     assert get(port, "c.b.example.com").app == "any"
@@ -217,16 +217,16 @@ def test_an_app_with_wildcard_hosts_only_is_proven_and_served(nginx, port, web_a
 
 def test_an_app_without_hosts_and_one_that_is_gone_are_published_without_a_proof(nginx, port, web_app):
     app = web_app("app")
-    nginx.publish([route(app.address)], "hello")
-    nginx.publish([route(app.address, hosts=[])], "hello")
+    publish(nginx, [route(app.address)], "hello")
+    publish(nginx, [route(app.address, hosts=[])], "hello")
     assert raw(port, f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()) == b""
-    nginx.publish([route(app.address, release=2)], "hello")
-    nginx.publish([], "hello")
+    publish(nginx, [route(app.address, release=2)], "hello")
+    publish(nginx, [], "hello")
     assert raw(port, f"GET / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode()) == b""
 
 
 def test_a_stopped_app_answers_502_with_a_page(nginx, port):
-    nginx.publish([route()], "hello")
+    publish(nginx, [route()], "hello")
     reply = get(port, HOST)
     assert (reply.status, reply.headers["Content-Type"]) == (502, "text/html")
     assert "This app is stopped" in reply.text
@@ -234,16 +234,16 @@ def test_a_stopped_app_answers_502_with_a_page(nginx, port):
 
 def test_publishing_the_same_again_reloads_nothing(nginx, web_app):
     app = web_app("app")
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     before = workers(nginx)
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     nginx.ensure([route(app.address)])
     assert workers(nginx) == before
 
 
 def test_a_new_pushlog_adopts_the_running_nginx(nginx, router_settings, web_app):
     app = web_app("app")
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     before, at_work = nginx.status(), workers(nginx)
     successor = Nginx(router_settings)
     successor.ensure([route(app.address)])
@@ -253,7 +253,7 @@ def test_a_new_pushlog_adopts_the_running_nginx(nginx, router_settings, web_app)
 
 def test_changed_settings_reach_the_running_nginx(nginx, port, router_settings, web_app):
     app = web_app("app")
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     moved = router_settings.model_copy(update={"http_port": free_port()})
     successor = Nginx(moved)
     successor.ensure([route(app.address)])
@@ -328,19 +328,19 @@ def stopped_nginx(nginx, folder, other):
 )
 def test_the_next_start_mends_what_a_crash_left(nginx, port, folder, router_settings, web_app, crash):
     app, other, new = web_app("app"), web_app("other"), web_app("new")
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     crash(nginx, folder, other)
     successor = Nginx(router_settings)
     successor.ensure([route(app.address)])
     assert {get(port, HOST).app for _ in range(20)} == {"app"}
-    successor.publish([route(new.address, release=3)], "hello")
+    publish(successor, [route(new.address, release=3)], "hello")
     assert {get(port, HOST).app for _ in range(20)} == {"new"}
     assert len(list((folder / "trees").iterdir())) <= 2
 
 
 def test_a_publish_starts_an_nginx_that_does_not_run(nginx, port, web_app):
     nginx.stop()
-    nginx.publish([route(web_app("app").address)], "hello")
+    publish(nginx, [route(web_app("app").address)], "hello")
     assert get(port, HOST).app == "app"
 
 
@@ -360,7 +360,7 @@ def test_a_missing_nginx_is_a_sentence(router_settings):
 
 def test_stop_leaves_no_process_even_under_an_open_connection(nginx, port, web_app):
     app = web_app("app")
-    nginx.publish([route(app.address)], "hello")
+    publish(nginx, [route(app.address)], "hello")
     pids = {int(pid) for pid in workers(nginx)} | {nginx.status()["pid"]}
     with socket.create_connection(("127.0.0.1", port)) as slow:
         slow.sendall(f"GET /slow HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
@@ -391,7 +391,7 @@ def test_a_long_error_log_is_set_aside(nginx, port, folder, web_app):
     until(lambda: log.exists() and log.stat().st_size == 0)
     assert (folder / "logs/error.log.1").stat().st_size == LOG_LIMIT + 1
     with pytest.raises(RouteRefused):
-        nginx.publish([route(f"127.0.0.1:{free_port()}")], "hello")
+        publish(nginx, [route(f"127.0.0.1:{free_port()}")], "hello")
     assert "connect() failed" in log.read_text()
 
 
@@ -445,6 +445,6 @@ def test_nginx_takes_any_routes_without_a_warning(tester, apps):
 
 def test_a_dead_container_among_several_fails_no_request(nginx, port, web_app):
     alive = web_app("alive")
-    nginx.publish([route(f"127.0.0.1:{free_port()}", alive.address, f"127.0.0.1:{free_port()}")], "hello")
+    publish(nginx, [route(f"127.0.0.1:{free_port()}", alive.address, f"127.0.0.1:{free_port()}")], "hello")
     replies: list[Reply] = [get(port, HOST) for _ in range(50)]
     assert {reply.status for reply in replies} == {200}

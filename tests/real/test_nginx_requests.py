@@ -9,7 +9,7 @@ import pytest
 from router.nginx import Nginx
 from router.render import AppRoute
 from tests.real.conftest import settings_in
-from tests.real.web import WebApp, get, raw
+from tests.real.web import WebApp, get, publish, raw
 
 HOST = "hello.example.com"
 OTHER = "other.example.com"
@@ -26,7 +26,7 @@ def router(tmp_path_factory):
             AppRoute("other", 1, 1, (OTHER,), (other.address,)),
         ]
         try:
-            nginx.publish(routes, "hello")
+            publish(nginx, routes, "hello")
             yield settings, (hello, other)
         finally:
             nginx.stop()
