@@ -4,6 +4,7 @@ What Docker itself answers, its refusals too, is translated where it was asked: 
 refusal means to them.
 """
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -67,4 +68,6 @@ def _why(error: BaseException) -> str:
         root = root.__context__
     if isinstance(root, TimeoutError):
         return " in time"
-    return f": {root.strerror or root}" if isinstance(root, OSError) else f": {error}"
+    if isinstance(root, OSError) and root.errno:
+        return f": {os.strerror(root.errno)}"  # not its own words: eventlet's are the number's name
+    return f": {error}"
