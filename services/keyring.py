@@ -13,8 +13,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from services import files
-from services.database import keyring as table
 from services.errors import BadInput, NotOpenable
+from services.tables import keyring as table
 
 KEY_BYTES = 32
 NONCE_BYTES = 12

@@ -29,7 +29,7 @@ class MemoryLog:
         lease: Lease | None = None,
     ) -> list[Recorded[Event]]:
         """See EventLog.append."""
-        check_batch(drafts)
+        check_batch(drafts, cause)
         with self._lock:
             if known := self._already(drafts):
                 return known

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from services import database, instance, processes
+from services import instance, processes, tables
 from services.errors import PushlogError, Unavailable
 from services.processes import Process
 from services.settings import Settings
@@ -63,11 +63,11 @@ def _read(url: sa.URL, *, alone: bool) -> tuple[int, list[Held], list[Process]]:
     else:
         options = {"connect_timeout": TIMEOUT, "options": f"-c statement_timeout={TIMEOUT}s"}
         engine = sa.create_engine(url.set(drivername="postgresql+psycopg"), connect_args=options)
-    events, leases = database.events, database.leases
+    events, leases = tables.events, tables.leases
     held = sa.select(leases.c.work, leases.c.holder, leases.c.attempt, events.c.type, events.c.subject)
     try:
         with engine.connect() as connection:
-            position = connection.execute(sa.select(database.head.c.position)).scalar_one()
+            position = connection.execute(sa.select(tables.head.c.position)).scalar_one()
             rows = connection.execute(held.outerjoin_from(leases, events, events.c.id == leases.c.work))
             found = [Held(*row[:3], row.type or "", row.subject or "") for row in rows]
             return position, found, [] if alone else processes.seen(connection)

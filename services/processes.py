@@ -11,7 +11,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from services.database import processes as table
+from services.tables import processes as table
 
 SILENT = 12.0
 FORGOTTEN = 600.0

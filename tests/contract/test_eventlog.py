@@ -20,8 +20,9 @@ from services.errors import BrokenLog, Conflict, LeaseLost
 from services.eventlog import EventLog, Lease, SqlLog
 from services.events import CATALOGUE, UPCASTERS, AppCreated, BuildStarted, Event, Recorded
 from services.memorylog import MemoryLog
+from tests.contract.databases import fresh_url
 
-LOGS = ["memory", "sqlite"]
+LOGS = ["memory", "sqlite", "postgresql"]
 APP = "0190a8c0-0000-7000-8000-000000000001"
 CAUSE = Cause("configsvc", "ann SHA256:x", "192.0.2.7", "apps:create blog", "story", "trigger")
 
@@ -38,11 +39,12 @@ def opened(kind: str, folder: Path) -> Iterator[EventLog]:
     if kind == "memory":
         yield MemoryLog(counting_clock())
         return
-    engine = database.connect(f"sqlite:///{folder}/log.sqlite")
-    try:
-        yield SqlLog(engine, counting_clock())
-    finally:
-        engine.dispose()
+    with fresh_url(kind, folder) as url:
+        engine = database.connect(url)
+        try:
+            yield SqlLog(engine, counting_clock())
+        finally:
+            engine.dispose()
 
 
 @pytest.fixture(params=LOGS)

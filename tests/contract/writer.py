@@ -21,7 +21,7 @@ CAUSE = Cause("builder", "local")
 
 def dawdling_clock() -> str:
     """The log asks for the time between BEGIN and COMMIT."""
-    threading.Event().wait(random.random() * 0.002)  # noqa: S311
+    threading.Event().wait(random.random() * 0.002)
     return chain.now()
 
 

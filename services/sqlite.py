@@ -1,0 +1,118 @@
+"""The log in a file of SQLite's, for an instance of one process."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.pool import QueuePool
+
+from services import tables
+from services.errors import BrokenLog, PushlogError, Unavailable
+from services.tables import SCHEMA_VERSION, events, head, meta
+from services.transactions import Row, Session
+
+APPEND_ONLY = {
+    "events_no_update": "BEFORE UPDATE ON events",
+    "events_no_delete": "BEFORE DELETE ON events",
+    # INSERT OR REPLACE deletes without a trigger on connections that lack recursive_triggers, as every foreign one does
+    "events_only_next": "BEFORE INSERT ON events "
+    "WHEN NEW.position <> 1 + (SELECT coalesce(max(position), 0) FROM events) "
+    "OR NEW.version <> 1 + (SELECT coalesce(max(version), 0) FROM events WHERE stream = NEW.stream) "
+    "OR EXISTS (SELECT 1 FROM events WHERE id = NEW.id)",
+}
+PRAGMAS = (
+    "PRAGMA busy_timeout=10000",
+    "PRAGMA journal_mode=WAL",
+    "PRAGMA synchronous=FULL",
+    "PRAGMA recursive_triggers=ON",
+)
+_BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY)
+_INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(events.c))})"  # noqa: S608
+
+
+class SqliteSession(Session):
+    """See Session."""
+
+    def begin_reading(self) -> None:
+        """See Session."""
+        self.cursor.execute("BEGIN")
+
+    def begin_appending(self) -> list[Row]:
+        """See Session."""
+        # a writer that begins as a reader fails at once when another one wrote in between
+        self.cursor.execute("BEGIN IMMEDIATE")
+        rows: list[Row] = self.cursor.execute("SELECT position, hash FROM head").fetchall()
+        return rows
+
+    def record(self, rows: Sequence[Row]) -> None:
+        """See Session."""
+        self.cursor.executemany(_INSERT, rows)
+        self.cursor.execute("UPDATE head SET position = ?, hash = ?", (rows[-1][0], rows[-1][-1]))
+
+    def alive(self) -> bool:
+        """See Session."""
+        return True
+
+    @staticmethod
+    def ours(error: BaseException) -> PushlogError | None:
+        """See Session."""
+        if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
+            return None
+        if error.sqlite_errorcode & 0xFF in _BROKEN:
+            return BrokenLog(f"the log's database cannot be used: {error}")
+        if isinstance(error, sqlite3.OperationalError):
+            return Unavailable(f"the log's database: {error}")
+        return None
+
+
+def connect(url: sa.URL) -> sa.Engine:
+    """See database.connect. Makes and upgrades what is missing, and opens nothing but files with a write-ahead log."""
+    engine = sa.create_engine(url, poolclass=QueuePool, pool_size=1, max_overflow=8, paramstyle="named")
+    sa.event.listen(engine, "connect", _set_up)
+    sa.event.listen(engine, "begin", _begin)
+    sa.event.listen(engine, "handle_error", _translate)
+    try:
+        with engine.begin() as connection:
+            _create(connection)
+    except BaseException:
+        engine.dispose()
+        raise
+    return engine
+
+
+def _translate(context: sa.engine.ExceptionContext) -> None:
+    if translated := SqliteSession.ours(context.original_exception):
+        raise translated from context.original_exception
+
+
+def _set_up(connection: Any, _record: Any) -> None:
+    connection.isolation_level = None  # the driver begins nothing on its own: a deferred BEGIN fails under contention
+    try:
+        for pragma in PRAGMAS:
+            connection.execute(pragma)
+        mode, sync = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
+        if mode != "wal" or sync < 2:
+            raise BrokenLog(f"SQLite runs with journal_mode={mode} synchronous={sync}; the log needs wal and 2 (FULL)")
+    except BaseException:
+        connection.close()  # the pool knows nothing of it yet
+        raise
+
+
+def _begin(connection: sa.Connection) -> None:
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _create(connection: sa.Connection) -> None:
+    for statement in tables.creation(connection.dialect):
+        connection.exec_driver_sql(statement)
+    version = connection.execute(sa.select(meta.c.schema_version)).scalar()
+    tables.check_version(version, bool(connection.scalar(sa.select(sa.select(events).exists()))))
+    if version is None:
+        connection.execute(meta.insert().values(schema_version=SCHEMA_VERSION))
+        connection.execute(head.insert().values(one=1, position=0, hash="0" * 64))
+    for name, when in APPEND_ONLY.items():  # anew at each start: one of the name need not be ours
+        connection.exec_driver_sql(f"DROP TRIGGER IF EXISTS {name}")
+        connection.exec_driver_sql(
+            f"CREATE TRIGGER {name} {when} BEGIN SELECT RAISE(ABORT, 'the log is append-only'); END"
+        )
