@@ -21,7 +21,7 @@ from services.database import events
 from services.eventlog import check_chain
 from tests.e2e.harness import Instance, docker, wait_for
 
-BEGUN = ("build.started", "deploy.started")
+BEGUN = ("build.started", "addresses.taken", "deploy.started")
 FAILED = ("build.failed", "deploy.failed")
 
 
