@@ -18,8 +18,8 @@ Json = dict[str, Any]
 def create_app(ports: Ports, name: str, cause: Json, app: str | None) -> Json:
     """Create an app, under the uuid `app` if one is given. Raises BadInput or Refused."""
     app = app or str(uuid4())
-    _record(ports, cause, lambda: apps.create(ports.state, app, name, ports.domain))
-    return {"name": name, "app": app}
+    recorded = _record(ports, cause, lambda: apps.create(ports.state, app, name, ports.domain))
+    return {"name": name, "app": recorded[0].data.app}
 
 
 def destroy_app(ports: Ports, name: str, cause: Json) -> Json:

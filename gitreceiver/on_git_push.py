@@ -123,7 +123,8 @@ class Pusher:
         self, app: str, command: RefCommand, deploy: str | None, quarantine: Quarantine, progress: Progress
     ) -> str | None:
         """Move a ref that does not deploy, and say so; returns why it was refused, or None."""
-        quarantine.keep(uuid7(), command.new or "")
+        id_ = uuid7()
+        quarantine.keep(id_, command.new or "")
 
         def decide() -> Decision:
             known = self._still(app, command)
@@ -131,7 +132,7 @@ class Pusher:
             return Decision([Draft(app_stream(app), known.name, moved)], expected(known))
 
         try:
-            commit(self.ports.log, self.ports.projections, decide, self.cause)
+            commit(self.ports.log, self.ports.projections, decide, replace(self.cause, correlationid=id_))
         except Refused as error:
             return str(error)
         branch = short(deploy or self.ports.state.apps[app].deploy_branch or "")

@@ -28,11 +28,14 @@ def commit(
     """Record what `decide` says on caught-up state; decide anew when another process was faster.
 
     A process decides one thing at a time, so `decide` must not wait for anything. Returns what was recorded, and the
-    state has taken it in. Raises what `decide` raises, or Conflict after TRIES.
+    state has taken it in; for a command that arrived before, and was recorded, that is what was recorded then: in one
+    story a service records one command. Raises what `decide` raises, or Conflict after TRIES.
     """
     with projections.deciding:
         for _ in range(TRIES):
             projections.catch_up()
+            if recorded := projections.commands.recorded(cause):
+                return recorded
             decision = decide()
             if not decision.drafts:
                 return []

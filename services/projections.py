@@ -4,6 +4,7 @@ import logging
 import threading
 from typing import Protocol
 
+from services.commands import Commands
 from services.errors import Unavailable
 from services.eventlog import PAGE, EventLog
 from services.events import Event, Recorded
@@ -24,7 +25,8 @@ class Projections:
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
-        self._folds: list[Fold] = []
+        self.commands = Commands()
+        self._folds: list[Fold] = [self.commands]
         self._reading = threading.Lock()
         self._advanced = threading.Condition()
         self.deciding = threading.Lock()
