@@ -1,5 +1,7 @@
 """What apps print: from Docker while a container is there, from a file of the home once it is not."""
 
+import errno
+import os
 import re
 import shutil
 from collections.abc import Collection, Iterable
@@ -8,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 
 from deployer.containers import Containers
+from services import disk
 
 LIMIT = 10 * 1024 * 1024
 DEFAULT_LINES = 100
@@ -30,15 +33,18 @@ class Archive:
         self._folder = folder
 
     def keep(self, app: str, process: str, raw: bytes) -> None:
-        """Keep what a container of the app (uuid) printed, each line behind its time."""
+        """Keep what a container of the app (uuid) printed, each line behind its time.
+
+        Raises Unavailable when the disk does not take it; then nothing of it is kept.
+        """
         if not raw:
             return
         path = self._folder / app / process
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        if path.exists() and path.stat().st_size > LIMIT:
-            path.replace(path.with_suffix(path.suffix + ".old"))
-        with path.open("ab") as file:
-            file.write(raw[-LIMIT:])
+        with disk.answering(self._folder.parent):
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if path.exists() and path.stat().st_size > LIMIT:
+                path.replace(path.with_suffix(path.suffix + ".old"))
+            append(path, raw[-LIMIT:])
 
     def lines(self, app: str, process: str, count: int | None, after: float | None) -> list[Line]:
         """The last `count` lines kept of a process (like web.1); none of files that end before `after` (epoch)."""
@@ -57,6 +63,18 @@ class Archive:
         for folder in self._folder.glob("*"):
             if folder.name not in apps:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def append(path: Path, data: bytes) -> None:
+    """Add `data` to a file, all of it or nothing."""
+    with path.open("ab", buffering=0) as file:
+        before = file.tell()
+        try:
+            if file.write(data) < len(data):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        except OSError:
+            file.truncate(before)
+            raise
 
 
 def tail(raw: bytes, count: int | None) -> bytes:

@@ -4,6 +4,7 @@ C git's `index-pack --strict` checks every object and link as it comes, in flat 
 and address space. Every way in which a pack is bad becomes BadPack here.
 """
 
+import errno
 import os
 import re
 import resource
@@ -19,7 +20,8 @@ from typing import IO, cast
 from dulwich.object_store import DiskObjectStore, PackInputTooLarge
 from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
 
-from gitreceiver.tree import human, unsafe
+from gitreceiver.tree import unsafe
+from services.disk import human
 from services.errors import PushlogError
 
 Read = Callable[[int], bytes]
@@ -89,7 +91,7 @@ def _feed(feed: Feed, pid: int, stdin: IO[bytes]) -> None:
 
 
 def index_with_git(read: Read, objects: Path, repository: Path, limit: int) -> None:
-    """Have C git take the pack that `read` gives into `objects`. Raises BadPack."""
+    """Have C git take the pack that `read` gives into `objects`. Raises BadPack, and OSError when the disk is full."""
 
     def feed(pid: int, stdin: IO[bytes]) -> None:
         given = 0
@@ -107,6 +109,8 @@ def index_with_git(read: Read, objects: Path, repository: Path, limit: int) -> N
         f"--max-input-size={limit}",
     ]
     errors = run_git(argv, git_environment(objects, repository), feed)
+    if os.strerror(errno.ENOSPC) in errors:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if errors:
         raise BadPack(explain(errors, limit))
 

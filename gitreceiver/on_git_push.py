@@ -11,7 +11,8 @@ from gitreceiver.ports import Ports
 from gitreceiver.quarantine import Quarantine
 from gitreceiver.receive_pack import Progress, RefCommand
 from gitreceiver.state import App, expected
-from gitreceiver.tree import Limits, write_tar
+from gitreceiver.tree import Limits, tar_size, write_tar
+from services import disk
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
 from services.errors import PushlogError, Refused
@@ -97,11 +98,17 @@ class Pusher:
             turn = self.ports.projections.wait(turn, TURN)
 
     def _source(self, quarantine: Quarantine, push: RefCommand) -> tuple[str, list[str]]:
-        """The blob of the pushed tree as a tar, and its submodules. Raises BadInput for a tree that is refused."""
+        """The blob of the pushed tree as a tar, and its submodules.
+
+        Raises BadInput for a tree that is refused, Unavailable when the disk does not take it.
+        """
         skipped: list[str] = []
+        home, limits = self.ports.settings.home, Limits.of(self.ports.settings)
+        if not disk.takes(home, limits.total):  # else there is no need to measure it
+            disk.require(home, tar_size(quarantine.store, push.new or "", limits))
 
         def write(file: BinaryIO) -> None:
-            skipped.extend(write_tar(quarantine.store, push.new or "", file, Limits.of(self.ports.settings)))
+            skipped.extend(write_tar(quarantine.store, push.new or "", file, limits))
 
         return self.ports.blobs.put(write), skipped
 

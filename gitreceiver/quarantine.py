@@ -17,10 +17,13 @@ from dulwich.objects import ObjectID
 from gitreceiver import indexing
 from gitreceiver.indexing import BadPack, Read
 from gitreceiver.repository import INCOMING, Repository, repositories
-from services import files
+from services import disk, files
+from services.errors import Unavailable
 
 PACK_HEADER = 12
 PACK_TRAILER = 20
+ROOM_EVERY = disk.RESERVE // 4
+"""After how many bytes of a pack it is looked again whether the disk has room."""
 
 
 class Quarantine:
@@ -29,15 +32,19 @@ class Quarantine:
     def __init__(self, repository: Repository, with_git: bool | None = None) -> None:
         self.repository = repository
         self._with_git = indexing.has_git() if with_git is None else with_git
-        repository.incoming.mkdir(mode=0o700, exist_ok=True)
-        self.path = repository.incoming / os.urandom(8).hex()
-        self.path.mkdir(mode=0o700)
-        self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
-        fcntl.flock(self._lock, fcntl.LOCK_EX)
-        for folder in ("pack", "info"):
-            (self.path / folder).mkdir()
-        (self.path / "info" / "alternates").write_text(f"{repository.objects}\n")
         self._store: DiskObjectStore | None = None
+        self.path = repository.incoming / os.urandom(8).hex()
+        with disk.answering(repository.path):
+            self.path.mkdir(mode=0o700, parents=True)
+            self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX)
+                for folder in ("pack", "info"):
+                    (self.path / folder).mkdir()
+                (self.path / "info" / "alternates").write_text(f"{repository.objects}\n")
+            except BaseException:
+                self.__exit__(None, None, None)
+                raise
 
     @property
     def store(self) -> DiskObjectStore:
@@ -47,7 +54,19 @@ class Quarantine:
         return self._store
 
     def take(self, read_all: Read, read: Read, limit: int) -> None:
-        """Take a pack of at most `limit` bytes. `read_all(n)` gives n bytes, `read(n)` 1 to n. Raises BadPack."""
+        """Take a pack of at most `limit` bytes. `read_all(n)` gives n bytes, `read(n)` 1 to n.
+
+        Raises BadPack, or Unavailable when the disk has no room for it.
+        """
+        disk.require(self.path)
+        roomy = Roomy(read, self.path)
+        try:
+            with disk.answering(self.path):
+                self._take(read_all, roomy.read, limit)
+        except BadPack as error:
+            raise roomy.refusal or error from None
+
+    def _take(self, read_all: Read, read: Read, limit: int) -> None:
         header = read_all(PACK_HEADER)
         if len(header) < PACK_HEADER or header[:4] != b"PACK":
             raise BadPack("bad pack: it does not begin as one")
@@ -66,7 +85,15 @@ class Quarantine:
             indexing.check_connected(self.path, self.repository.path, new, known)
 
     def keep(self, push: str, commit: str) -> None:
-        """Make the objects the repository's own and hold `commit` for the push's id. Durable when it returns."""
+        """Make the objects the repository's own and hold `commit` for the push's id. Durable when it returns.
+
+        Raises Unavailable when the disk does not take them.
+        """
+        with disk.answering(self.repository.path):
+            self._keep_packs()
+            self.repository.hold(push, commit)
+
+    def _keep_packs(self) -> None:
         packs = sorted((self.path / "pack").glob("*.pack"))
         target = self.repository.objects / "pack"
         for pack in packs:
@@ -79,7 +106,6 @@ class Quarantine:
         if packs:
             self._close()
             files.sync_folder(target)
-        self.repository.hold(push, commit)
 
     def __enter__(self) -> "Quarantine":
         return self
@@ -111,6 +137,29 @@ def clean_quarantines(home: Path) -> int:
         finally:
             os.close(descriptor)
     return removed
+
+
+class Roomy:
+    """A reader that ends early, and has a `refusal` from then on, when the disk gets full by what is read."""
+
+    def __init__(self, read: Read, folder: Path) -> None:
+        self._read = read
+        self._folder = folder
+        self._unchecked = 0
+        self.refusal: Unavailable | None = None
+
+    def read(self, size: int) -> bytes:
+        """1 to `size` bytes; none at the end."""
+        if self._unchecked >= ROOM_EVERY:
+            self._unchecked = 0
+            try:
+                disk.require(self._folder)
+            except Unavailable as error:
+                self.refusal = error
+                return b""
+        data = self._read(size)
+        self._unchecked += len(data)
+        return data
 
 
 class Replay:

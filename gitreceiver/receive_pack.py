@@ -31,7 +31,7 @@ from gitreceiver.repository import Repository, view
 from gitreceiver.session import Disconnected, Session
 from gitreceiver.tree import Limits, commit_of, walk
 from services import names
-from services.errors import BadInput, PushlogError
+from services.errors import BadInput, PushlogError, Unavailable
 from services.settings import Settings
 
 KEEPALIVE_SECONDS = 5.0
@@ -162,8 +162,9 @@ class Receiver(ReceivePackHandler):
             try:
                 verdict = self._judge(commands, band.say)
                 unpacked = "ok"
-            except BadPack as error:
-                unpacked = SHALLOW if self._conversation.shallow else str(error)
+            except (BadPack, Unavailable) as error:
+                shallow = self._conversation.shallow and isinstance(error, BadPack)
+                unpacked = SHALLOW if shallow else str(error)
                 verdict = {command.ref: "unpacker error" for command in commands}
         yield b"unpack", printable(unpacked).encode()
         for command, (_, _, name) in zip(commands, refs, strict=True):

@@ -17,7 +17,7 @@ from dulwich.refs import HEADREF, DictRefsContainer, Ref
 from dulwich.repo import BaseRepo, Repo
 from dulwich.server import Backend, BackendRepo, DictBackend
 
-from services import files
+from services import disk, files
 from services.errors import BadInput
 from services.names import COMMIT_PATTERN, UUID_PATTERN, matches, shown
 
@@ -65,23 +65,31 @@ class Repository:
 
 
 def repository(home: Path, app: str) -> Repository:
-    """The repository of the app with the uuid `app` in the instance's `home`, made when it is not there."""
+    """The repository of the app with the uuid `app` in the instance's `home`, made when it is not there.
+
+    Raises Unavailable when the disk does not take it.
+    """
     if not matches(UUID_PATTERN, app):
         raise BadInput(f"app: {shown(app)} is not an app's uuid; allowed is a uuid in lower case")
     root = home / FOLDER
     path = root / f"{app}.git"
     if not path.exists():
-        root.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh = root / f".{app}.{os.getpid()}.{os.urandom(4).hex()}"
-        Repo.init_bare(str(fresh), mkdir=True).close()
-        try:
-            fresh.rename(path)
-        except OSError:
-            if not path.exists():
-                raise
-            shutil.rmtree(fresh)  # another push of the same new app was first
-        files.sync_folder(root)
+        with disk.answering(home):
+            root.mkdir(mode=0o700, parents=True, exist_ok=True)
+            _make(root / f".{app}.{os.getpid()}.{os.urandom(4).hex()}", path)
+            files.sync_folder(root)
     return Repository(path)
+
+
+def _make(fresh: Path, path: Path) -> None:
+    """Make a repository at `path`, by way of `fresh`, unless another push of the same new app is first."""
+    try:
+        Repo.init_bare(str(fresh), mkdir=True).close()
+        fresh.rename(path)
+    except BaseException as error:
+        shutil.rmtree(fresh, ignore_errors=True)
+        if not isinstance(error, OSError) or not path.exists():
+            raise
 
 
 def repositories(home: Path) -> Iterator[tuple[str, Path]]:

@@ -17,6 +17,7 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Commit, ObjectID, Tag, Tree
 
 from gitreceiver.objects import Sizes
+from services.disk import human
 from services.errors import BadInput
 from services.names import shown
 from services.settings import Settings
@@ -178,16 +179,16 @@ def write_tar(store: BaseObjectStore, commit: str, sink: Sink, limits: Limits) -
     return submodules
 
 
+def tar_size(store: BaseObjectStore, commit: str, limits: Limits) -> int:
+    """About how many bytes `write_tar` writes. Raises BadInput as `walk` does."""
+    found = commit_of(store, commit)
+    block = tarfile.BLOCKSIZE
+    entries = walk(store, found, limits) if found else iter(())
+    return tarfile.RECORDSIZE + sum(block + -(-entry.size // block) * block for entry in entries)
+
+
 def _target(store: BaseObjectStore, entry: Entry) -> bytes:
     target = store.get_raw(entry.sha)[1] if 0 < entry.size <= MAX_PATH else b""
     if not target or b"\0" in target:
         raise BadInput(f"tree: the symlink {shown(os.fsdecode(entry.path))} has no usable target; allowed is a path")
     return target
-
-
-def human(size: int) -> str:
-    """A number of bytes for people: `500 MiB`, `1.5 GiB`, `12 bytes`."""
-    for unit, name in ((1 << 30, "GiB"), (1 << 20, "MiB"), (1 << 10, "KiB")):
-        if size >= unit:
-            return f"{size / unit:.1f}".removesuffix(".0") + f" {name}"
-    return f"{size} bytes"

@@ -6,7 +6,6 @@ The events hold the digests. Today both are folders of the home that the service
 import hashlib
 import logging
 import os
-import shutil
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -14,24 +13,12 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from services import files
+from services.disk import answering
 from services.errors import Unavailable
 
 log = logging.getLogger("pushlog")
 
 CHUNK = 1 << 20
-
-
-@contextmanager
-def answering(folder: Path) -> Iterator[None]:
-    """Raise Unavailable, with the free space, for what the disk below `folder` does not do."""
-    try:
-        yield
-    except OSError as error:
-        with suppress(OSError):
-            disk = shutil.disk_usage(folder)
-            room = f"; {disk.free} of {disk.total} bytes are free there"
-            raise Unavailable(f"{folder}: {error.strerror or error}{room}") from error
-        raise Unavailable(f"{folder}: {error.strerror or error}") from error
 
 
 class Blobs:
