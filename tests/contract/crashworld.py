@@ -15,6 +15,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import sqlalchemy as sa
+from docker.errors import NotFound
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of eventlet, which nothing here runs on
@@ -75,6 +76,20 @@ class Fuse:
             raise Crash
 
 
+class Paused(Fuse):
+    """Stands still at the `at`th call while `meanwhile` goes on, and then makes that call."""
+
+    def __init__(self, meanwhile: Callable[[], None]) -> None:
+        super().__init__(0)
+        self.meanwhile = meanwhile
+
+    def burn(self) -> None:
+        """See Fuse.burn."""
+        self.calls += 1
+        if self.calls == self.at:
+            self.meanwhile()
+
+
 class Fused:
     """See Fuse.through."""
 
@@ -106,11 +121,11 @@ class Api:
         return {"Id": identifier}
 
     def put_archive(self, container: str, folder: str, tar: Any) -> None:
-        assert container in self.made
+        self._check(container)
         assert b"".join(tar)
 
     def commit(self, container: str, *args: Any, **config: Any) -> dict[str, str]:
-        assert container in self.made
+        self._check(container)
         self.images_made.add(image := sha())
         return {"Id": image}
 
@@ -118,7 +133,12 @@ class Api:
         self.images_made.remove(image)
 
     def remove_container(self, container: str, **how: Any) -> None:
+        self._check(container)
         del self.made[container]
+
+    def _check(self, container: str) -> None:
+        if container not in self.made:
+            raise NotFound(f"No such container: {container}")
 
     def containers(self, **filters: Any) -> list[dict[str, Any]]:
         return [{"Id": identifier, "Labels": labels} for identifier, labels in self.made.items()]
@@ -167,7 +187,7 @@ class Boxes:
         return identifier
 
     def start(self, container: str) -> None:
-        box = self.boxes[container]
+        box = self._box(container)
         if box.spec.command[-1] != "exit" and box.listener is None:
             box.listener = socket.create_server((box.spec.address, int(box.spec.environment["PORT"])))
 
@@ -176,11 +196,18 @@ class Boxes:
         return box and Look(running=box.listener is not None, exit_code=1, error="", gave_up=False)
 
     def serve(self, container: str, name: str) -> None:
-        assert all(box.name != name for i, box in self.boxes.items() if i != container), "the name is in use"
-        self.boxes[container].serves, self.boxes[container].name = True, name
+        self.rename(container, name)
+        self.boxes[container].serves = True
 
     def rename(self, container: str, name: str) -> None:
-        self.boxes[container].name = name
+        if any(box.name == name for i, box in self.boxes.items() if i != container):
+            raise ContainerRefused(f"the name {name} is in use")
+        self._box(container).name = name
+
+    def _box(self, container: str) -> Box:
+        if container not in self.boxes:
+            raise ContainerRefused(f"No such container: {container}")
+        return self.boxes[container]
 
     def stop(self, container: str) -> None:
         if (box := self.boxes.get(container)) and box.listener:
@@ -294,19 +321,28 @@ class Process:
 
     def run(self) -> None:
         """Mend the world as a start does, then handle events until nothing is pending. Raises Crash."""
-        for pending, _, _ in self.hops:
-            self.platform.projections.add(pending)
-        self.mend()
+        self.start()
         for _ in range(100):
-            self.platform.projections.catch_up()
-            if not any(pending.items for pending, _, _ in self.hops):
-                return
-            if not any(self._work(agenda, handle) for _, agenda, handle in self.hops):
+            if not self.step():
+                if not any(pending.items for pending, _, _ in self.hops):
+                    return
                 self.world.now += min(agenda.rest() for _, agenda, _ in self.hops)
         raise AssertionError(f"{[list(pending.items.values()) for pending, _, _ in self.hops]} are never done")
 
+    def start(self) -> None:
+        """Look at what is there, and mend it."""
+        for pending, _, _ in self.hops:
+            self.platform.projections.add(pending)
+        self.mend()
+
+    def step(self) -> bool:
+        """Do what is due by now; returns whether anything was."""
+        self.platform.projections.catch_up()
+        done = [self._work(agenda, handle) for _, agenda, handle in self.hops]
+        self.platform.projections.catch_up()
+        return any(done)
+
     def _work(self, agenda: Agenda, handle: Callable[[Any], None]) -> bool:
-        """Do what is due; returns whether anything was."""
         taken = agenda.take()
         for event in taken:
             try:
