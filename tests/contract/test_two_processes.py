@@ -15,7 +15,7 @@ NAMES = ("deployed", "not built", "not up", "not routed")
 
 @pytest.fixture
 def new_world(tmp_path):
-    """Makes worlds, each with an app whose first push serves. Not every call is tried where one is much like the next."""
+    """Makes worlds, each with an app whose first push serves."""
     keys = database.connect(f"sqlite:///{tmp_path / 'keys.sqlite'}")
     count = 0
 
