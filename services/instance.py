@@ -17,6 +17,7 @@ from services.settings import Settings
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
+LOG_LIMIT = 16 * 1024 * 1024
 
 
 def socket_path(home: Path) -> Path:
@@ -99,13 +100,21 @@ def running_pid(home: Path) -> int | None:
     return None
 
 
+def log_file(home: Path) -> Path:
+    """Where a detached instance writes to. What has grown beyond LOG_LIMIT becomes the one older file that is kept."""
+    log = home / "pushlog.log"
+    if log.exists() and log.stat().st_size > LOG_LIMIT:
+        log.replace(home / "pushlog.log.1")
+    return log
+
+
 def detach(settings: Settings, say: Callable[[str], None]) -> None:
     """Start the instance in the background and return when it answers. Raises Unavailable with its last words."""
     if running_pid(settings.home):
         say(f"-----> Pushlog is running already at {settings.home}")
         return
     prepare_home(settings)
-    log = settings.home / "pushlog.log"
+    log = log_file(settings.home)
     say(f"-----> Starting Pushlog at {settings.home}")
     with log.open("ab") as file:
         start = file.tell()
@@ -147,7 +156,7 @@ def stop(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 MADE = ("blobs", "logs", "nginx", "output", "repositories", "run", "ssh")
-MADE_FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "master.key", "pushlog.log")
+MADE_FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "master.key", "pushlog.log", "pushlog.log.1")
 
 
 def remove_home(settings: Settings) -> None:
