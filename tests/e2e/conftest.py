@@ -9,7 +9,7 @@ import pytest
 
 from tests import postgres, rabbitmq
 from tests.e2e.cluster import Cluster
-from tests.e2e.harness import Checkout, Instance, Runs
+from tests.e2e.harness import Checkout, Instance, Runs, passable
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -48,8 +48,7 @@ def running(mode: str, request: pytest.FixtureRequest) -> Runs:
 
     @contextmanager
     def run(folder: Path, name: str, settings: Mapping[str, str]) -> Iterator[Instance]:
-        for parent in (folder, *folder.parents[:2]):
-            parent.chmod(0o711)  # nginx's workers pass through
+        passable(folder)
         if mode == "embedded":
             with started(Instance(folder / "home", name, settings)) as instance:
                 yield instance

@@ -137,6 +137,10 @@ class Instance:
     def start(self) -> None:
         """Start it, and let this test's key in."""
         self.up()
+        self.let_in()
+
+    def let_in(self) -> None:
+        """Add this test's key."""
         if not self.key.exists():
             subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(self.key)], check=True)
         self.pushlog("ssh-keys:add", "tester", input=self.key.with_suffix(".pub").read_text())
@@ -231,6 +235,12 @@ class Instance:
 
 Runs = Callable[[Path, str, Mapping[str, str]], AbstractContextManager[Instance]]
 """Runs an instance of the mode under test for a block: `with running(folder, name, settings) as instance`."""
+
+
+def passable(folder: Path) -> None:
+    """Let nginx's workers pass through a folder of the tests."""
+    for parent in (folder, *folder.parents[:2]):
+        parent.chmod(0o711)
 
 
 def docker(*words: str) -> str:

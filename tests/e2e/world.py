@@ -17,8 +17,8 @@ import asyncssh
 import sqlalchemy as sa
 
 from services.chain import COLUMNS, GENESIS, Head
-from services.database import events
 from services.eventlog import check_chain
+from services.tables import events
 from tests.e2e.harness import Instance, docker, wait_for
 
 BEGUN = ("build.started", "addresses.taken", "deploy.started")
