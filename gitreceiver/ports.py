@@ -40,7 +40,7 @@ def build(platform: Platform) -> Ports:
     """The ports of this process."""
     state, stories = State(), Stories()
     platform.projections.add(state)
-    platform.projections.add(stories)
+    platform.projections.listen(stories)
     return Ports(
         settings=platform.settings,
         log=platform.log,

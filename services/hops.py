@@ -86,13 +86,14 @@ class On(EventHandler):
         self._pending = Pending(self.event, self.until, self.when, self.settled)
         self._agenda = Agenda(self._pending, self._platform.claims, limit, self._platform.settings.lease, self.ordered)
         self._traced: set[tuple[str, type]] = set()
-        self._platform.projections.add(self._pending)
-        if not self.until:
-            self._platform.projections.catch_up()
-            self._pending.items.clear()
+        name = f"{self.container.service_name}.on.{self.event.TYPE}"
+        if self.until:
+            self._platform.projections.add(self._pending, name)
+        else:
+            self._platform.projections.listen(self._pending)
         self.queue = lasting_queue(
             self.container.config["AMQP_URI"],
-            f"{self.container.service_name}.on.{self.event.TYPE}",
+            name,
             get_event_exchange(self.event.EMITTER, self.container.config),
             self.event.TYPE,
         )

@@ -14,6 +14,7 @@ from services.keyring import Keyring
 from services.processes import Processes
 from services.projections import Projections
 from services.settings import Settings
+from services.snapshots import Snapshots
 
 
 class RingingLog:
@@ -59,12 +60,13 @@ def assemble(
     holder: str,
     monotonic: Callable[[], float] = time.monotonic,
     processes: Processes | None = None,
+    snapshots: Snapshots | None = None,
 ) -> Platform:
     """The parts of a process around an open log; without `processes` it is the instance's only one."""
     return Platform(
         settings=settings,
         log=log,
-        projections=Projections(log),
+        projections=Projections(log, snapshots),
         blobs=Blobs(settings.home / "blobs"),
         outputs=Outputs(settings.home / "output", settings.build_output_limit),
         keyring=keyring,

@@ -27,6 +27,7 @@ from services.platform import Platform, assemble, ringing
 from services.post import Post
 from services.processes import Processes
 from services.settings import Settings
+from services.snapshots import Snapshots, code_identity
 
 log = logging.getLogger("pushlog")
 
@@ -90,7 +91,7 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
         "serializer": "json",
         "ACCEPT": ["json"],
     }
-    platform = config["platform"] = build_platform(settings, config)
+    platform = config["platform"] = build_platform(settings, config, services)
     eventlet.spawn(healthz.watch, health, platform).link(_ended, "the watch over its health", stop)
     with ExitStack() as roles:
         roles.callback(healthz.leave, platform)
@@ -109,6 +110,8 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
         for name in services:
             runner.add_service(service_class(name))
         with _running(runner):
+            _until_there(settings, platform.projections.catch_up)
+            roles.callback(_keep, platform)
             follow = platform.projections.follow
             eventlet.spawn(follow, POLL).link(_ended, "the log", stop)
             eventlet.spawn(runner.wait).link(_ended, "a service", stop)
@@ -141,6 +144,12 @@ def _running(runner: Any) -> Iterator[None]:
     finally:
         with eventlet.Timeout(STOP_GRACE, False):
             list(eventlet.GreenPool().imap(lambda container: container.entrypoints.all.stop(), runner.containers))
+
+
+def _keep(platform: Platform) -> None:
+    """Write a snapshot for the next start, if that is soon done."""
+    with eventlet.Timeout(STOP_GRACE, False):
+        platform.projections.keep()
 
 
 def _ended(thread: Any, what: str, stop: Callable[[int], None]) -> None:
@@ -181,7 +190,7 @@ def service_class(name: str) -> type:
     return cls
 
 
-def build_platform(settings: Settings, config: dict[str, Any]) -> Platform:
+def build_platform(settings: Settings, config: dict[str, Any], services: Sequence[str]) -> Platform:
     """Open the log and everything around it, with database calls in a thread of their own and doorbells rung."""
     off_loop = OffLoop()
     opened, engine = _until_there(settings, lambda: tpool.execute(eventlog.open_log, settings.database))
@@ -199,4 +208,7 @@ def build_platform(settings: Settings, config: dict[str, Any]) -> Platform:
     holder = f"{os.uname().nodename}/{uuid7()}"
     processes = None if settings.alone else off_loop.wrap(Processes(engine, holder))
     announced = ringing(off_loop.wrap(opened), doorbell.ring)
-    return assemble(settings, announced, off_loop.wrap(ring), holder, processes=processes)
+    folds = Snapshots(settings.home / "snapshots" / "-".join(services), code_identity([*services, "services"]))
+    return assemble(
+        settings, announced, off_loop.wrap(ring), holder, processes=processes, snapshots=off_loop.wrap(folds)
+    )

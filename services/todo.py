@@ -4,8 +4,11 @@ A message, a start or a timer only makes a service look at it, so a lost, double
 """
 
 from collections.abc import Callable, Collection
+from typing import Any
 
 from services.events import AppDestroyed, AppEvent, Event, Recorded, work_stream
+
+DECLARED = frozenset({"trigger", "_until", "_when", "_settled", "_types"})
 
 
 class Pending:
@@ -27,6 +30,7 @@ class Pending:
         self._until = tuple(until)
         self._when = when
         self._settled = tuple(settled)
+        self._types = frozenset({trigger, *until, *settled, AppDestroyed})
         self._unsettled: dict[str, str] = {}
         self._destroyed: set[str] = set()
         self._attempts: dict[str, int] = {}
@@ -34,6 +38,8 @@ class Pending:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
+        if type(event.data) not in self._types and event.causationid not in self.items:
+            return
         data, gone = event.data, subject_app(event) in self._destroyed
         if isinstance(data, AppDestroyed):
             self.items = {i: e for i, e in self.items.items() if subject_app(e) != data.app}
@@ -51,6 +57,10 @@ class Pending:
             self._attempts[event.causationid] = event.version
         if isinstance(data, self._settled) and self._unsettled.get(subject_app(event)) == event.correlationid:
             del self._unsettled[subject_app(event)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        """What a snapshot keeps: all but how it was declared."""
+        return {name: value for name, value in vars(self).items() if name not in DECLARED}
 
     def heads(self) -> list[Recorded[Event]]:
         """The oldest item of each app, oldest first: for work that an app's next item must wait for."""

@@ -331,8 +331,8 @@ class Process:
 
     def start(self) -> None:
         """Look at what is there, and mend it."""
-        for pending, _, _ in self.hops:
-            self.platform.projections.add(pending)
+        for number, (pending, _, _) in enumerate(self.hops):
+            self.platform.projections.add(pending, f"hop {number}")
         self.mend()
 
     def step(self) -> bool:

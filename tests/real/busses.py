@@ -269,13 +269,14 @@ def main(scene, home, url):
     """Run one scene."""
     settings = Settings(home=Path(home), broker_url=SecretStr(url))
     config = {"AMQP_URI": settings.broker_url.get_secret_value(), "max_workers": 100, "serializer": "json"}
-    config["platform"] = platform = build_platform(settings, config)
+    config["platform"] = platform = build_platform(settings, config, ["bus"])
     if scene == "late":
         push(platform, number=7)
     runner = ServiceRunner(config)
     runner.add_service(Callee)
     runner.add_service(Builder)
     runner.start()
+    platform.projections.catch_up()
     eventlet.spawn(platform.projections.follow, 2.0)
     print(json.dumps(SCENES[scene](runner, platform)), flush=True)
     os._exit(0)
