@@ -19,6 +19,9 @@ from services.tables import keyring as table
 KEY_BYTES = 32
 NONCE_BYTES = 12
 
+# of two processes that make an app's key at the same moment, both use the one that was there first
+_ADD = sa.text("INSERT INTO keyring (app, wrapped) VALUES (:app, :wrapped) ON CONFLICT DO NOTHING")
+
 
 def master_key(path: Path, given: str | None) -> bytes:
     """The key that wraps the data keys: `given` as 64 hexadecimal digits, else the file's, made at first use (0600)."""
@@ -77,11 +80,13 @@ class Keyring:
     def _data_key(self, app: str) -> AESGCM:
         if app not in self._keys:
             with self._engine.begin() as connection:
-                wrapped = connection.execute(sa.select(table.c.wrapped).where(table.c.app == app)).scalar()
+                key = sa.select(table.c.wrapped).where(table.c.app == app)
+                wrapped = connection.execute(key).scalar()
                 if wrapped is None:
                     nonce = os.urandom(NONCE_BYTES)
-                    wrapped = nonce + self._master.encrypt(nonce, os.urandom(KEY_BYTES), app.encode())
-                    connection.execute(table.insert().values(app=app, wrapped=wrapped))
+                    made = nonce + self._master.encrypt(nonce, os.urandom(KEY_BYTES), app.encode())
+                    connection.execute(_ADD, {"app": app, "wrapped": made})
+                    wrapped = connection.execute(key).scalar_one()
             try:
                 plain = self._master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], app.encode())
             except InvalidTag:

@@ -35,11 +35,6 @@ SESSION = {
 }
 SAFE = ("fsync", "full_page_writes", "synchronous_commit")
 
-_SET = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SESSION.items())
-# what was safe when we looked stays so for this session
-_ASK = f"""SELECT current_setting('fsync'), current_setting('full_page_writes'),
-    set_config('synchronous_commit', current_setting('synchronous_commit'), false),
-    current_setting('server_encoding'), {_SET}"""
 _BEGIN_READING = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _BEGIN_APPENDING = "BEGIN; SELECT position, hash FROM head FOR UPDATE"
 _VALUES = ", ".join(
@@ -136,20 +131,15 @@ def prepare(owner: sa.URL, role: str) -> None:
 def _open(url: sa.URL) -> Connection:
     """A connection that is safe to append on, in autocommit."""
     _, given = dialect().create_connect_args(url)  # type: ignore[no-untyped-call]
-    arguments: dict[str, Any] = {
-        "connect_timeout": CONNECT,
-        "fallback_application_name": "pushlog",
-        **KEEPALIVE,
-        **given,
-    }
+    arguments: dict[str, Any] = {"connect_timeout": CONNECT, **KEEPALIVE, **given, "client_encoding": "utf8"}
     try:
-        connection = Connection.connect(**arguments, autocommit=True, client_encoding="utf8")
+        connection = Connection.connect(**arguments, autocommit=True)
     except psycopg.OperationalError as error:
         raise Unavailable(f"the log's database: {_sentence(error)}") from None
     except psycopg.Error as error:
         raise BrokenLog(f"the log's database URL cannot be used: {_sentence(error)}") from None
     try:
-        [(*safe, encoding)] = (row[: len(SAFE) + 1] for row in connection.execute(_ASK))
+        safe, encoding = _set_up(connection)
         if "off" in safe:
             found = " ".join(f"{name}={value}" for name, value in zip(SAFE, safe, strict=True))
             raise BrokenLog(f"PostgreSQL runs with {found}; the log needs each to be on")
@@ -162,6 +152,16 @@ def _open(url: sa.URL) -> Connection:
         connection.close()
         raise
     return connection
+
+
+def _set_up(connection: Connection) -> tuple[tuple[str, ...], str]:
+    """Set what SESSION says; returns how the server has what SAFE names, and its encoding."""
+    wanted = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SESSION.items())
+    asked = ", ".join(f"current_setting('{name}')" for name in (*SAFE, "server_encoding"))
+    # and what is safe now stays so for this session
+    kept = "set_config('synchronous_commit', current_setting('synchronous_commit'), false)"
+    [row] = connection.execute(f"SELECT {asked}, {kept}, {wanted}".encode())
+    return row[: len(SAFE)], row[len(SAFE)]
 
 
 def _sentence(error: psycopg.Error) -> str:

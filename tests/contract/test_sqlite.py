@@ -1,11 +1,6 @@
 """What only a database can show: other processes, kills, foreign hands on the file, unsafe settings."""
 
-import os
-import signal
 import sqlite3
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
@@ -19,10 +14,8 @@ from services.errors import BrokenLog, Unavailable
 from services.eventlog import TAIL, SqlLog, open_log
 from services.events import BuildStarted
 
-ROOT = Path(__file__).parents[2]
 APP = "0190a8c0-0000-7000-8000-000000000001"
 CAUSE = Cause("builder", "local")
-DEADLINE = 60.0
 
 
 @pytest.fixture
@@ -45,27 +38,6 @@ def reopen(path: Path) -> Iterator[Callable[[], SqlLog]]:
         engine.dispose()
 
 
-@pytest.fixture
-def writers(path: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
-    """Starts tests/contract/writer.py on the log."""
-    processes: list[subprocess.Popen[str]] = []
-
-    def start(verb: str, *arguments: object) -> subprocess.Popen[str]:
-        process = subprocess.Popen(
-            [sys.executable, ROOT / "tests/contract/writer.py", verb, f"sqlite:///{path}", *map(str, arguments)],
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
 def draft(attempt: int = 1, stream: str = "app/1") -> Draft:
     return Draft(stream, "blog", BuildStarted(app=APP, attempt=attempt))
 
@@ -74,29 +46,7 @@ def fill(log: SqlLog, events: int) -> None:
     log.append([draft(n) for n in range(1, events + 1)], CAUSE)
 
 
-def lines(process: subprocess.Popen[str]) -> list[str]:
-    out, _ = process.communicate(timeout=DEADLINE)
-    assert process.returncode == 0
-    return out.splitlines()
-
-
 # Durable
-
-
-def test_what_append_returned_survives_a_kill_of_its_process(
-    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
-) -> None:
-    for round_ in range(1, 4):
-        process = writers("append", "one", 200_000)
-        assert process.stdout
-        seen = [int(process.stdout.readline()) for _ in range(20)]
-        process.send_signal(signal.SIGKILL)
-        out, _ = process.communicate(timeout=DEADLINE)
-        seen += [int(line) for line in out.splitlines() if out.endswith("\n")]
-        recorded = reopen().read(0, 100_000)
-        assert [r.position for r in recorded] == list(range(1, len(recorded) + 1))
-        # the one that was under way may have been committed and not reported
-        assert seen[-1] <= len(recorded) <= seen[-1] + 1, f"round {round_}"
 
 
 def test_a_transaction_that_was_never_committed_is_not_there(path: Path, reopen: Callable[[], SqlLog]) -> None:
@@ -126,54 +76,6 @@ def test_every_connection_waits_for_the_disk_and_keeps_the_triggers(path: Path) 
         third.rollback()
     engine.dispose()
     assert pragmas == ["wal", 2, 1]
-
-
-# One order
-
-
-def test_a_reader_misses_nothing_of_eight_writers_that_dawdle_inside_their_transactions(
-    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
-) -> None:
-    log = reopen()
-    processes = [writers("append", f"stream/{n}", 25) for n in range(8)]
-    seen: list[tuple[int, str, int]] = []
-    deadline = time.monotonic() + DEADLINE
-    while len(seen) < 200 and time.monotonic() < deadline:
-        seen += [(r.position, r.stream, r.version) for r in log.read(seen[-1][0] if seen else 0)]
-    returned = sorted(int(line) for process in processes for line in lines(process))
-    assert [position for position, _, _ in seen] == list(range(1, 201)) == returned
-    for n in range(8):
-        assert [version for _, stream, version in seen if stream == f"stream/{n}"] == list(range(1, 26))
-    assert len({stream for _, stream, _ in seen[:100]}) > 1, "the writers did not write at the same moment"
-
-
-def test_of_two_processes_that_claim_the_same_work_one_wins(
-    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
-) -> None:
-    log = reopen()
-    results = {name: lines(process) for name, process in [(n, writers("claim", n, 40)) for n in ("one", "two")]}
-    for work in map(str, range(40)):
-        [winner] = [name for name, said in results.items() if f"won {work}" in said]
-        assert log.leases()[work][0].holder == winner
-        assert sum(f"lost {work}" in said for said in results.values()) == 1
-    assert log.head().position == 40
-
-
-def test_a_new_log_can_be_opened_by_many_processes_at_once(writers: Callable[..., subprocess.Popen[str]]) -> None:
-    for process in [writers("open", 3) for _ in range(4)]:
-        assert lines(process) == ["0"] * 3
-
-
-def test_a_log_can_be_opened_while_others_append(
-    writers: Callable[..., subprocess.Popen[str]], reopen: Callable[[], SqlLog]
-) -> None:
-    log = reopen()
-    writer = writers("append", "one", 200_000)
-    deadline = time.monotonic() + 30
-    while log.head().position == 0:
-        assert time.monotonic() < deadline, "the writer did not begin"
-    assert len(lines(writers("open", 10))) == 10
-    assert writer.poll() is None, "the writer ended too early to disturb anyone"
 
 
 def test_a_reader_does_not_wait_for_a_writer(path: Path, reopen: Callable[[], SqlLog]) -> None:
