@@ -6,7 +6,7 @@ Knows the log's fold and a clock, and no bus: services/hops.py runs what is take
 import time
 from collections.abc import Callable
 
-from services.claims import Claims
+from services.claims import MAX_ATTEMPTS, Claims
 from services.events import Event, Recorded
 from services.todo import Pending
 
@@ -76,6 +76,10 @@ class Agenda:
         tries = self._failures[event.id] = self._failures.get(event.id, 0) + counts
         self._wait(event, BACK_OFF[min(max(tries, 1 if counts else AWAY), len(BACK_OFF)) - 1])
         return tries
+
+    def spent(self, event: Recorded[Event]) -> bool:
+        """Whether the item failed, or was claimed, so often that it is to be given up."""
+        return self._failures.get(event.id, 0) >= TRIES or self._pending.attempts(event) >= MAX_ATTEMPTS
 
     def _due(self, event: Recorded[Event]) -> bool:
         if self._again.get(event.id, 0) > self._monotonic():

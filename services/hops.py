@@ -18,12 +18,11 @@ from nameko.exceptions import ContainerBeingKilled
 from nameko.extensions import Entrypoint
 from nameko.standalone.events import get_event_exchange
 
-from services.agenda import BACK_OFF, TRIES, Agenda
+from services.agenda import BACK_OFF, Agenda
 from services.bells import Bell
 from services.broker import lasting_queue
 from services.bus import platform_of
 from services.chain import Draft
-from services.claims import MAX_ATTEMPTS
 from services.consumers import Consumers
 from services.decide import give_up
 from services.errors import PushlogError, Unavailable
@@ -149,8 +148,7 @@ class On(EventHandler):
             self._traced.add((event.id, type(error)))
         log.warning("%s of %s: %s", self.queue.name, event.subject, error, exc_info=exc_info if fresh else None)
         attempts = self._pending.attempts(event)
-        spent = counts and (tries >= TRIES or attempts >= MAX_ATTEMPTS)
-        if self.gives_up and spent and event.id in self._pending.items:
+        if self.gives_up and counts and event.id in self._pending.items and self._agenda.spent(event):
             reason = f"{sentence(error, self.container.service_name)}; given up after {max(tries, attempts)} tries"
             self._give_up(event, self.gives_up(event, attempts, reason), attempts)
 

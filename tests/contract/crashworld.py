@@ -36,6 +36,7 @@ from deployer.spec import ContainerSpec, is_later, labelled, network_name
 from router.nginx import RouteRefused
 from services.agenda import Agenda
 from services.chain import Cause, Draft, uuid7
+from services.decide import give_up
 from services.errors import PushlogError
 from services.eventlog import EventLog
 from services.events import Event, PushReceived, Recorded, app_stream
@@ -303,7 +304,7 @@ class Process:
         self.router = replace(router.ports.build(self.platform), nginx=fuse.through(world.nginx))
         self.hops = list(self._hops())
 
-    def _hops(self) -> Iterator[tuple[Pending, Agenda, Callable[[Any], None]]]:
+    def _hops(self) -> Iterator[tuple[Pending, Agenda, On, Callable[[Any], None]]]:
         """The hops that each service.py declares and that record something."""
 
         def call(service: str, method: str, **arguments: Any) -> Any:
@@ -317,38 +318,47 @@ class Process:
                         pending = Pending(hop.event, hop.until, hop.when, hop.settled)
                         lease = self.platform.settings.lease
                         agenda = Agenda(pending, self.platform.claims, 9, lease, hop.ordered, lambda: self.world.now)
-                        yield pending, agenda, partial(method, own)
+                        yield pending, agenda, hop, partial(method, own)
 
     def run(self) -> None:
         """Mend the world as a start does, then handle events until nothing is pending. Raises Crash."""
         self.start()
+        self.finish()
+
+    def finish(self) -> None:
+        """Handle events until nothing is pending. Raises Crash."""
         for _ in range(100):
             if not self.step():
-                if not any(pending.items for pending, _, _ in self.hops):
+                if not any(pending.items for pending, *_ in self.hops):
                     return
-                self.world.now += min(agenda.rest() for _, agenda, _ in self.hops)
-        raise AssertionError(f"{[list(pending.items.values()) for pending, _, _ in self.hops]} are never done")
+                self.world.now += min(agenda.rest() for _, agenda, *_ in self.hops)
+        raise AssertionError(f"{[list(pending.items.values()) for pending, *_ in self.hops]} are never done")
 
     def start(self) -> None:
         """Look at what is there, and mend it."""
-        for number, (pending, _, _) in enumerate(self.hops):
+        for number, (pending, *_) in enumerate(self.hops):
             self.platform.projections.add(pending, f"hop {number}")
         self.mend()
 
     def step(self) -> bool:
         """Do what is due by now; returns whether anything was."""
         self.platform.projections.catch_up()
-        done = [self._work(agenda, handle) for _, agenda, handle in self.hops]
+        done = [self._work(*hop) for hop in self.hops]
         self.platform.projections.catch_up()
         return any(done)
 
-    def _work(self, agenda: Agenda, handle: Callable[[Any], None]) -> bool:
+    def _work(self, pending: Pending, agenda: Agenda, hop: On, handle: Callable[[Any], None]) -> bool:
         taken = agenda.take()
         for event in taken:
             try:
                 handle(event)
-            except PushlogError:
+            except PushlogError as error:
                 agenda.failed(event)
+                self.platform.projections.catch_up()
+                if event.id in pending.items and agenda.spent(event):
+                    attempts = pending.attempts(event)
+                    outcome = hop.gives_up(event, attempts, str(error))
+                    give_up(self.platform.log, self.platform.claims, event, outcome, outcome.event.EMITTER, attempts)
             else:
                 self.platform.projections.catch_up()
                 agenda.returned(event)

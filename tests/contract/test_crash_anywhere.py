@@ -2,11 +2,14 @@
 
 from collections import Counter
 from contextlib import ExitStack, contextmanager
+from operator import attrgetter
 
 import pytest
 
 from services import database
+from services.blobs import Blobs
 from services.claims import MAX_ATTEMPTS
+from services.errors import Unavailable
 from services.eventlog import SqlLog
 from services.events import RefMoved
 from services.memorylog import MemoryLog
@@ -135,6 +138,66 @@ def test_a_deploy_that_ends_the_process_every_time_is_given_up(new_world):
         assert world.recorded()[-1].type == "deploy.failed"
         assert f"given up after {MAX_ATTEMPTS} attempts" in world.recorded()[-1].data.reason
         check_world(world, serving=1)
+
+
+def full(self, write):
+    """What a full disk does."""
+    raise Unavailable("/home/blobs: No space left on device; 0 of 1048576 bytes are free there")
+
+
+@pytest.mark.parametrize("procfile", [GOOD, UNREADABLE])
+def test_a_build_that_the_disk_does_not_take_is_given_up_with_the_numbers(new_world, procfile, monkeypatch):
+    with new_world() as world:
+        process = Process(world, Fuse(0))
+        process.push(2, procfile)
+        monkeypatch.setattr(Blobs, "put", full)
+        process.run()
+        monkeypatch.undo()
+        recorded = world.recorded()
+        assert [e.type for e in recorded].count("build.started") <= 1 + MAX_ATTEMPTS
+        assert recorded[-1].type == "build.failed"
+        assert recorded[-1].data.output is None
+        assert procfile == UNREADABLE or "0 of 1048576 bytes are free" in recorded[-1].data.reason
+        process = Process(world, Fuse(0))
+        process.push(3, GOOD)
+        process.run()
+        check_world(world, serving=3)
+
+
+@pytest.mark.parametrize(
+    ("part", "method", "ends"),
+    [
+        ("docker.api", "ping", "build.failed"),
+        ("docker.api", "create_container", "build.failed"),
+        ("docker.api", "networks", "deploy.failed"),
+        ("containers", "start", "deploy.failed"),
+        ("nginx", "ensure", "deploy.failed"),
+        ("containers", "stop", "retire.failed"),
+    ],
+)
+def test_a_part_that_never_answers_ends_in_a_recorded_failure_and_the_next_push_goes_on(new_world, part, method, ends):
+    with new_world() as world:
+        target = attrgetter(part)(world)
+        process = Process(world, Fuse(0))
+        process.push(2, GOOD)
+        process.start()
+        setattr(target, method, unanswered)
+        process.finish()
+        delattr(target, method)
+        types = [e.type for e in world.recorded()]
+        assert ends in types[-2:]
+        assert types.count("build.started") <= 1 + MAX_ATTEMPTS
+        assert types.count("deploy.started") <= 1 + MAX_ATTEMPTS
+        check_world(world, serving=2 if ends == "retire.failed" else 1)
+        process = Process(world, Fuse(0))
+        process.push(3, GOOD)
+        process.run()
+        check_world(world, serving=3)
+
+
+def unanswered(*args, **kwargs):
+    """What a part does that hangs."""
+    raise Unavailable("it does not answer in time")
 
 
 def test_a_failed_push_is_deployed_by_the_next_one(new_world):

@@ -1,5 +1,7 @@
 """When a process does which item of a hop."""
 
+import itertools
+
 import pytest
 
 from services.agenda import BACK_OFF, LOOK, TRIES, Agenda
@@ -10,6 +12,7 @@ from services.todo import Pending
 from tests.unit.story import APP, OTHER, Story
 
 TTL = 20.0
+count = itertools.count()
 
 
 class Clock:
@@ -36,7 +39,7 @@ def process(story, clock):
 
     def make(name, limit=1):
         pending = Pending(PushReceived, (BuildSucceeded, BuildFailed))
-        story.projections.add(pending)
+        story.projections.add(pending, f"{name} {next(count)}")
         claims = Claims(story.log, name, TTL, clock)
         return Agenda(pending, claims, limit, TTL, monotonic=clock), claims
 
