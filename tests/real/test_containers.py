@@ -3,13 +3,14 @@
 import os
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import docker
 import pytest
 
 from deployer import network
-from deployer.containers import Containers
+from deployer.containers import ContainerRefused, Containers
 from deployer.spec import ContainerSpec, network_name
 from services import engine
 from services.errors import Unavailable
@@ -68,6 +69,24 @@ def test_a_name_is_had_while_docker_still_removes_the_container_that_has_it(
 
         assert client.api.inspect_container(made)["Name"] == f"/{spec.name}"
         containers.remove(made)
+
+
+def test_a_container_is_removed_for_a_later_attempt_at_its_name_and_for_no_earlier_one(
+    settings: Settings, client: docker.DockerClient, wanted: Callable[[str, int], ContainerSpec]
+) -> None:
+    def attempt(number: int, app: str = "one") -> ContainerSpec:
+        spec = wanted("hello.web.1", 20 + number)
+        mark = {"pushlog.app": app, "pushlog.release": "2", "pushlog.attempt": str(number)}
+        return replace(spec, labels={**spec.labels, **mark})
+
+    containers = Containers(client, settings)
+    containers.create(attempt(1))
+    second = containers.create(attempt(2))
+    with pytest.raises(ContainerRefused, match="is a later attempt's"):
+        containers.create(attempt(1))
+    assert client.api.inspect_container(attempt(2).name)["Id"] == second
+    other = containers.create(attempt(1, app="another of that name"))
+    assert client.api.inspect_container(attempt(2).name)["Id"] == other
 
 
 def test_an_address_that_is_still_in_use_is_no_fault_of_the_release(
