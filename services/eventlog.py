@@ -5,7 +5,7 @@ passes the same contract (tests/contract).
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, astuple, dataclass
+from dataclasses import asdict, dataclass
 from typing import Protocol
 
 import sqlalchemy as sa
@@ -102,10 +102,11 @@ class SqlLog:
         """See EventLog.append."""
         check_batch(drafts, cause)
         expect = expect or {}
-        streams, ids = {draft.stream for draft in drafts} | set(expect), [draft.id for draft in drafts]
+        names = {draft.stream for draft in drafts}.union(expect)
+        streams, ids = _array(names), _array(draft.id for draft in drafts)
         with self._transactions.appending() as (session, heads):
             head = _head(heads)
-            found = session.rows(statements.LOOK_UP, streams=chain.canonical(list(streams)), ids=chain.canonical(ids))
+            found = session.rows(statements.LOOK_UP, streams=streams, ids=ids)
             if known := _already(session, drafts, found):
                 return known
             versions = {name: number or 0 for kind, name, number in found if kind == "stream"}
@@ -173,7 +174,10 @@ def check_batch(drafts: Sequence[Draft], cause: Cause) -> None:
     """Raise ValueError for what no log records: nothing, one event twice; BadInput for what no text column holds."""
     if not drafts or len({draft.id for draft in drafts}) != len(drafts):
         raise ValueError("an append holds at least one event, and each once")
-    if any("\0" in text for draft in drafts for text in (draft.stream, draft.subject, draft.id, *astuple(cause))):
+    texts = [cause.source, cause.actor, cause.origin, cause.command, cause.correlationid, cause.causationid]
+    for draft in drafts:
+        texts += (draft.id, draft.stream, draft.subject)
+    if "\0" in "".join(texts):
         raise BadInput("a text to be recorded has a NUL byte; allowed is text without")
 
 
@@ -196,6 +200,10 @@ def check_chain(rows: Iterable[chain.Row], before: Head) -> None:
         if chain.row_hash(before.hash, row[:-1]) != row[-1]:
             raise BrokenLog(f"the log's event {row[0]} was changed: its hash does not follow from the one before")
         before = Head(row[0], row[-1])
+
+
+def _array(texts: Iterable[str]) -> str:
+    return f"[{','.join(map(chain.canonical, texts))}]"
 
 
 def _head(rows: Sequence[Row]) -> Head:

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 
 from services import database
 from services.chain import GENESIS, Cause, Draft, Head
-from services.errors import BrokenLog, Conflict, LeaseLost
+from services.errors import BadInput, BrokenLog, Conflict, LeaseLost
 from services.eventlog import EventLog, Lease, SqlLog
-from services.events import CATALOGUE, UPCASTERS, AppCreated, BuildStarted, Event, Recorded
+from services.events import CATALOGUE, UPCASTERS, AppCreated, BuildFailed, BuildStarted, Event, Recorded
 from services.memorylog import MemoryLog
 from tests.contract.databases import fresh_url
 
@@ -157,6 +157,21 @@ def test_what_cannot_be_written_as_text_records_nothing_and_keeps_the_lease(log:
         log.append([draft(), Draft("a", "\udcff", AppCreated(app=APP, name="blog"))], CAUSE, lease=lease)
     assert log.head().position == 1
     assert log.renew(lease)
+
+
+@pytest.mark.parametrize("given", [{"stream": "a\0b"}, {"id": "a\0b"}])
+def test_a_text_that_not_every_database_can_hold_is_refused_by_each(log: EventLog, given: dict[str, str]) -> None:
+    with pytest.raises(BadInput, match="a text to be recorded has a NUL byte; allowed is text without"):
+        log.append([draft(**given)], CAUSE)
+    with pytest.raises(BadInput):
+        log.append([draft()], Cause("builder", "local", command="apps:create \0"))
+    assert log.head().position == 0
+
+
+def test_a_control_character_in_an_events_data_comes_back_unchanged(log: EventLog) -> None:
+    event = BuildFailed(app=APP, attempt=1, reason="a\0b\x1b\u2028\\u0000", output=None)
+    log.append([Draft("app/1", "blog", event)], CAUSE)
+    assert log.read()[0].data == event
 
 
 def test_appending_the_same_events_again_returns_them_where_they_stand(log: EventLog) -> None:
@@ -470,7 +485,7 @@ def outcome(log: EventLog, call: Any) -> Any:
 
 
 @pytest.mark.parametrize("kind", [kind for kind in LOGS if kind != "memory"])
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=40, deadline=None)
 @given(calls=CALLS)
 def test_any_calls_have_the_same_results_and_leave_the_same_rows_as_in_memory(kind: str, calls: list[Any]) -> None:
     with tempfile.TemporaryDirectory() as folder, opened(kind, Path(folder)) as log:
