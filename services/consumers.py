@@ -84,6 +84,7 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
             consumer = consumer_cls(queues=[queue], callbacks=[callback], accept=["json"])
             consumer.qos(prefetch_count=PREFETCH)
             self._consumers[provider] = consumer
+        self._turned = float("inf")  # what waits comes while the later queues are still being listened to
         return list(self._consumers.values())
 
     def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **kwargs: Any) -> None:
