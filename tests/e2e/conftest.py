@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests import postgres, rabbitmq
+from tests import postgres
 from tests.e2e.cluster import Cluster
 from tests.e2e.harness import Checkout, Instance, Runs, passable
 
@@ -35,14 +35,6 @@ def mode(request: pytest.FixtureRequest) -> str:
 
 
 @pytest.fixture(scope="session")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[rabbitmq.Broker]:
-    """The session's broker."""
-    started = rabbitmq.started(tmp_path_factory.mktemp("rabbitmq"))
-    yield started
-    started.close()
-
-
-@pytest.fixture(scope="session")
 def running(mode: str, request: pytest.FixtureRequest) -> Runs:
     """See Runs."""
 
@@ -54,7 +46,7 @@ def running(mode: str, request: pytest.FixtureRequest) -> Runs:
                 yield instance
             return
         with postgres.server().database() as database:
-            broker = request.getfixturevalue("broker").url()
+            broker = request.getfixturevalue("rabbitmq").url()
             urls = {"LOG_URL": database.url, "LOG_OWNER_URL": database.owner_url, "BROKER_URL": broker}
             with started(Cluster(folder / "home", name, settings, urls=urls)) as instance:
                 yield instance
