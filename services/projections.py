@@ -94,6 +94,11 @@ class Projections:
         with self._reading:
             self._keep()
 
+    def snapshot(self) -> Snapshot:
+        """All that the folds know now. Nothing may be taken in while it is used."""
+        states = {name: fold.__getstate__() for name, fold in self._folds.items()}
+        return Snapshot(self.position, self._hash, states)
+
     def _take_in(self) -> None:
         before = self.position
         if self._joining:
@@ -170,10 +175,9 @@ class Projections:
 
     def _keep(self) -> None:
         if self._snapshots and self._folds and self.position > self._kept and not self._failed:
-            states = {name: fold.__getstate__() for name, fold in self._folds.items()}
             self._kept = self.position
             try:
-                self._snapshots.save(Snapshot(self.position, self._hash, states))
+                self._snapshots.save(self.snapshot())
             except Unusable as error:
                 log.warning("no snapshot of the state was kept: %s", error)
 
