@@ -13,7 +13,8 @@ def on_route_rejected(route: Recorded[RouteRejected], ports: Ports) -> None:
     app = ports.state.apps.get(route.data.app)
     if app is None:
         return
-    if app.candidate:
+    rejected = route.data.release, route.data.attempt
+    if app.candidate and (app.candidate.release, app.candidate.attempt) == rejected:  # not the next one's by now
         kept = {identity(slot) for slot in (app.current.slots if app.current else ())}
         candidate.remove(ports, app.id, [slot for slot in app.candidate.slots if identity(slot) not in kept])
     conclude(ports.log, route, failed(route, route.data.reason), "deployer")

@@ -20,20 +20,24 @@ def on_deploy_succeeded(deploy: Recorded[DeploySucceeded], ports: Ports, call: C
     try:
         route = wanted(deploy.data, app, call)
         try:
-            switch(ports, app, route, lambda: conclude(ports.log, deploy, route, "router"))
+            if not switch(ports, app, route, lambda: conclude(ports.log, deploy, route, "router")):
+                ports.mend()  # it had an outcome already, and nginx is to serve that
         except RouteRefused as error:
             raise Refused(put_back(ports, str(error))) from error
     except Refused as error:
         conclude(ports.log, deploy, rejected(deploy, str(error)), "router")
 
 
-def switch(ports: Ports, app: App, route: RoutePublished, record: Callable[[], object]) -> None:
-    """Have nginx serve `route`, and `record` that once the app answered through it. Raises RouteRefused."""
+def switch(ports: Ports, app: App, route: RoutePublished, record: Callable[[], bool]) -> bool:
+    """Have nginx serve `route`, and `record` that once the app answered through it; returns whether it is recorded.
+
+    Raises RouteRefused.
+    """
     ports.trying[app.id] = route
     try:
         ports.mend()
         ports.nginx.prove(app_route(app.name, route))
-        record()
+        return record()
     finally:
         del ports.trying[app.id]
 
