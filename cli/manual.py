@@ -12,7 +12,7 @@ from services.names import shown
 USAGE = "Usage: pushlog [--app X] [--quiet] [--force] [--trace] COMMAND [ARGUMENTS]"
 FOOT = """\
 Each takes --help; those that list or report take --format json.
-On the machine itself there are also: pushlog up, down, status."""
+On the machine itself there are also: pushlog up, down, status, install-service."""
 
 
 def of(topic: str | None, *, everything: bool) -> str:

@@ -28,20 +28,25 @@ class Part:
     figures: Mapping[str, int] = field(default_factory=dict)
 
 
-def here(node: str) -> bool:
-    """Whether a process that runs on `node` runs on this machine, or in this container."""
-    return node in ("", os.uname().nodename)
+def here() -> str:
+    """What processes of this machine, or of this container, say that they run on."""
+    return os.uname().nodename
+
+
+def _elsewhere(node: str) -> str:
+    return f"not seen from here; it runs on {node}" if node else "not seen from here"
 
 
 def port(name: str, bind: str, number: int, node: str, hello: bytes, answer: bytes = b"") -> Part:
     """Whether who listens at a port answers `hello` with what begins with `answer`; be it that it hangs up.
 
-    `node` is where its process runs. From another machine or container, a port that does not answer says nothing.
+    `node` is where its process runs; "": nobody knows. A port that is not on this machine, or not in this container,
+    may be out of reach, and then that says nothing.
     """
     host = bind.removeprefix("[").removesuffix("]")
     local = "127.0.0.1" if host in ("", "0.0.0.0") else "::1" if host == "::" else host  # noqa: S104
     try:
-        with socket.create_connection((local if here(node) else node, number), timeout=TIMEOUT) as connection:
+        with socket.create_connection((local if node in ("", here()) else node, number), timeout=TIMEOUT) as connection:
             if _answer(connection, hello, len(answer)) != answer:
                 return Part(name, False, f"port {number} is answered by something else")
     except TimeoutError:
@@ -50,7 +55,7 @@ def port(name: str, bind: str, number: int, node: str, hello: bytes, answer: byt
         words = f"port {number} does not answer: {error.strerror or error}"
     else:
         return Part(name, True, f"port {number} answers")
-    return Part(name, False, words) if here(node) else Part(name, None, f"not seen from here; it runs on {node}")
+    return Part(name, False, words) if node == here() else Part(name, None, _elsewhere(node))
 
 
 def _answer(connection: socket.socket, hello: bytes, length: int) -> bytes:
@@ -69,7 +74,7 @@ def nginx(settings: Settings, node: str) -> Part:
         return Part("nginx", True, f"process {pid}", {"pid": pid})
     if settings.alone:
         return Part("nginx", False, "not running")
-    return Part("nginx", None, f"not seen from here; it runs with the router{f' on {node}' if node else ''}")
+    return Part("nginx", None, _elsewhere(node))
 
 
 def docker(settings: Settings) -> Part:

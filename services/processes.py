@@ -46,8 +46,8 @@ class Processes:
             mine = table.c.holder == self._holder
             if not connection.execute(table.update().where(mine).values(**row)).rowcount:
                 connection.execute(table.insert().values(holder=self._holder, **row))
-            gone = [process.holder for process in seen(connection) if process.silence > FORGOTTEN]
-            connection.execute(table.delete().where(table.c.holder.in_(gone)))
+            if gone := [process.holder for process in seen(connection) if process.silence > FORGOTTEN]:
+                connection.execute(table.delete().where(table.c.holder.in_(gone)))
 
     def leave(self) -> None:
         """Take this process out. Raises Unavailable."""

@@ -63,7 +63,10 @@ def look(settings: Settings) -> Status:
     seen = _begun(lambda: overview.read(settings))
 
     def node(service: str) -> str:
-        return _node(service, seen.result(timeout=OVERVIEW_DEADLINE))
+        try:
+            return parts.here() if settings.alone else _node(service, seen.result(timeout=OVERVIEW_DEADLINE))
+        except (TimeoutError, PushlogError):
+            return ""
 
     asked: dict[str, Callable[[], Part]] = {
         "ssh": lambda: parts.port("ssh", settings.ssh_bind, settings.ssh_port, node("gitreceiver"), b"", b"SSH-"),

@@ -122,12 +122,17 @@ def silent_port() -> Iterator[int]:
 
 def test_a_port_must_answer_and_not_only_take_connections(silent_port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(parts, "TIMEOUT", 0.2)
-    assert parts.port("ssh", "", silent_port, "", b"", b"SSH-").words == f"port {silent_port} does not answer in time"
+    assert (
+        parts.port("ssh", "", silent_port, parts.here(), b"", b"SSH-").words
+        == f"port {silent_port} does not answer in time"
+    )
 
 
 def test_a_port_elsewhere_that_is_not_reached_is_no_fault(silent_port: int) -> None:
     told = parts.port("ssh", "", silent_port, "host.invalid", b"", b"SSH-")
     assert (told.well, told.words) == (None, "not seen from here; it runs on host.invalid")
+    told = parts.port("ssh", "127.0.0.1", 1, "", b"", b"SSH-")
+    assert (told.well, told.words) == (None, "not seen from here")
 
 
 def test_without_a_socket_docker_cannot_be_seen_and_that_is_no_fault(
