@@ -47,6 +47,17 @@ _RECORD = f"""WITH moved AS (UPDATE head SET position = %(position)s, hash = %(h
 class Connection(psycopg.Connection[Any]):
     """A connection that gives up on a server that says nothing for ANSWER seconds, as one that is stopped does."""
 
+    ended = False
+
+    def alive(self) -> bool:
+        """See Session.alive: a server that ended the session has said so, or closed the connection."""
+        try:
+            self.pgconn.consume_input()
+            self.pgconn.is_busy()  # gives what the server may have said since to the notice handler
+        except psycopg.OperationalError:
+            return False
+        return not self.ended and self.pgconn.status == ConnStatus.OK
+
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
         """See psycopg.Connection."""
         try:
@@ -79,12 +90,7 @@ class PostgresSession(Session):
 
     def alive(self) -> bool:
         """See Session."""
-        try:
-            for _ in range(2):  # a server that ends a session says why first
-                self.connection.pgconn.consume_input()
-        except psycopg.OperationalError:
-            return False
-        return bool(self.connection.pgconn.status == ConnStatus.OK)
+        return bool(self.connection.alive())
 
     @staticmethod
     def ours(error: BaseException) -> PushlogError | None:
@@ -109,9 +115,9 @@ def connect(url: sa.URL) -> sa.Engine:
         poolclass=QueuePool,
         pool_size=1,
         max_overflow=8,
-        pool_pre_ping=True,
         use_native_hstore=False,
     )
+    sa.event.listen(engine, "checkout", _check_out)
     sa.event.listen(engine, "begin", _begin)
     sa.event.listen(engine, "handle_error", _translate)
     return engine
@@ -156,6 +162,11 @@ def _open(url: sa.URL) -> Connection:
 
 def _set_up(connection: Connection) -> tuple[tuple[str, ...], str]:
     """Set what SESSION says; returns how the server has what SAFE names, and its encoding."""
+
+    def notice(said: psycopg.errors.Diagnostic) -> None:
+        connection.ended |= said.severity_nonlocalized == "FATAL"
+
+    connection.add_notice_handler(notice)
     wanted = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in SESSION.items())
     asked = ", ".join(f"current_setting('{name}')" for name in (*SAFE, "server_encoding"))
     # and what is safe now stays so for this session
@@ -170,6 +181,11 @@ def _sentence(error: psycopg.Error) -> str:
         return error.diag.message_primary
     lines = [line.removeprefix("- ") for line in str(error).splitlines() if line and not line.startswith("\t")]
     return lines[-1] if lines else type(error).__name__
+
+
+def _check_out(connection: Connection, _record: Any, _proxy: Any) -> None:
+    if not connection.alive():
+        raise sa.exc.DisconnectionError  # the pool gives another
 
 
 def _begin(connection: sa.Connection) -> None:

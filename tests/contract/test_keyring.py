@@ -5,17 +5,19 @@ import pytest
 from services import database
 from services.errors import BadInput, NotOpenable
 from services.keyring import Keyring, master_key
+from tests.contract.databases import KINDS, fresh_url
 
 APP = "00000000-0000-4000-8000-000000000001"
 OTHER = "00000000-0000-4000-8000-000000000002"
 MASTER = bytes(range(32))
 
 
-@pytest.fixture
-def engine(tmp_path):
-    engine = database.connect(f"sqlite:///{tmp_path}/log.sqlite")
-    yield engine
-    engine.dispose()
+@pytest.fixture(params=KINDS)
+def engine(request, tmp_path):
+    with fresh_url(request.param, tmp_path) as url:
+        engine = database.connect(url)
+        yield engine
+        engine.dispose()
 
 
 def test_a_sealed_value_opens_again_and_does_not_show_itself(engine):

@@ -1,9 +1,13 @@
 """What only PostgreSQL can show: roles and rights, unsafe servers, servers that end, hang or come back."""
 
+import json
+import subprocess
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import psycopg
@@ -532,3 +536,25 @@ def test_a_server_can_be_reached_by_its_socket_too(made: Database, scheme: str) 
     )
     with opened(address) as log:
         assert log.head().position == 0
+
+
+def test_an_instance_on_eventlet_shares_its_sessions_among_threads_and_goes_on_while_the_database_makes_it_wait(
+    own: tuple[Server, Database],
+) -> None:
+    running, made = own
+    running.execute(f"GRANT pg_signal_backend TO {made.owner}")
+    out = subprocess.run(
+        [sys.executable, "-m", "tests.contract.green", made.url, made.owner_url],
+        cwd=Path(__file__).parents[2],
+        stdout=subprocess.PIPE,
+        check=True,
+        timeout=150,
+    ).stdout
+    said = json.loads(out)
+    assert said.pop("beats") > 0
+    assert said == {
+        "position after the lock": 61,
+        "after ended sessions": ["appended"],
+        "streams": sorted(["waits", "comes back", *(f"stream/{n}" for n in range(20))]),
+        "head": 81,
+    }

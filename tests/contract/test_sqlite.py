@@ -9,10 +9,11 @@ import pytest
 import sqlalchemy as sa
 
 from services import chain, database, sqlite
-from services.chain import Cause, Draft
+from services.chain import Cause, Draft, Head
 from services.errors import BrokenLog, Unavailable
 from services.eventlog import TAIL, SqlLog, open_log
 from services.events import BuildStarted
+from services.keyring import Keyring
 
 APP = "0190a8c0-0000-7000-8000-000000000001"
 CAUSE = Cause("builder", "local")
@@ -277,6 +278,27 @@ def test_another_kind_of_database_is_refused_without_its_password(url: str) -> N
     said = refused(url)
     assert "allowed is sqlite:///FILE or postgresql://USER:PASSWORD@HOST/DATABASE" in said
     assert "sec" not in said
+
+
+def test_a_file_of_the_first_version_opens_with_all_that_it_holds_and_goes_on(
+    path: Path, reopen: Callable[[], SqlLog]
+) -> None:
+    with closing(sqlite3.connect(path)) as old:
+        old.executescript((Path(__file__).parent / "samples" / "log.1.sql").read_text())
+    log = reopen()
+    recorded = log.read()
+    assert [(r.type, r.version) for r in recorded] == [
+        ("name.taken", 1),
+        ("app.created", 1),
+        ("config.changed", 2),
+        ("build.started", 1),
+    ]
+    engine = database.connect(f"sqlite:///{path}")
+    assert Keyring(engine, bytes(range(32))).open_all(APP, recorded[2].data.set) == {"GREETING": "hello ✓"}
+    engine.dispose()
+    [(lease, _)] = log.leases().values()
+    log.append([draft(2, recorded[3].stream)], CAUSE, expect={recorded[3].stream: 1}, lease=lease)
+    assert reopen().head() == log.head() == Head(5, log.read()[4].hash)
 
 
 # Faults while running
