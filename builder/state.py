@@ -12,7 +12,10 @@ from services.events import (
     Event,
     PushReceived,
     Recorded,
+    types_in,
 )
+
+TAKES = types_in(globals())
 
 
 @dataclass
@@ -54,6 +57,8 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
+        if type(event.data) not in TAKES:
+            return
         match event.data:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)

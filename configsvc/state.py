@@ -17,7 +17,10 @@ from services.events import (
     Recorded,
     ReleaseCreated,
     RoutePublished,
+    types_in,
 )
+
+TAKES = types_in(globals())
 
 
 @dataclass
@@ -78,6 +81,8 @@ class State:
         """See Fold.evolve."""
         if event.stream.startswith(("app/", "name/", "domain/")):
             self.versions[event.stream] = event.version
+        if type(event.data) not in TAKES:
+            return
         match event.data:
             case NameTaken(name=name, app=app):
                 self.names[name] = app

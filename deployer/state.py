@@ -17,7 +17,10 @@ from services.events import (
     RetireFailed,
     RoutePublished,
     Slot,
+    types_in,
 )
+
+TAKES = types_in(globals())
 
 Identity = tuple[str, int, str, int]
 """Which container a slot is: release.created id, attempt, process type, number. Containers carry it as labels."""
@@ -76,6 +79,8 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
+        if type(event.data) not in TAKES:
+            return
         match event.data:
             case AddressesTaken():
                 self.version = event.version
@@ -110,7 +115,8 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             app.candidate = None
         case RoutePublished(release=release):
             after = app.candidate or Serving(release, 0, ())
-            if app.current and (left := tuple(s for s in app.current.slots if s not in after.slots)):
+            kept = set(map(identity, after.slots))
+            if app.current and (left := tuple(s for s in app.current.slots if identity(s) not in kept)):
                 app.retiring.append(Serving(app.current.release, app.current.attempt, left))
             app.current, app.candidate = after, None
             app.routed.add(app.releases[release].data.image)

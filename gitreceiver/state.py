@@ -17,7 +17,10 @@ from services.events import (
     RefRefused,
     ReleaseRefused,
     app_stream,
+    types_in,
 )
+
+TAKES = types_in(globals())
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,12 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
+        if type(event.data) in TAKES:
+            self._evolve(event)
+        if event.stream.startswith("app/") and (known := self.apps.get(event.stream.removeprefix("app/"))):
+            known.version = event.version
+
+    def _evolve(self, event: Recorded[Event]) -> None:
         match event.data:
             case KeyAdded() as key:
                 self.keys[key.fingerprint] = Key(key.name, key.fingerprint, key.public_key, event.time)
@@ -85,8 +94,6 @@ class State:
                 self._move(self.apps[app], moved, event.correlationid)
             case _:
                 pass
-        if event.stream.startswith("app/") and (known := self.apps.get(event.stream.removeprefix("app/"))):
-            known.version = event.version
 
     def _move(self, app: App, moved: RefMoved, correlation: str) -> None:
         app.refs[moved.ref] = moved.new

@@ -2,7 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from services.events import AppCreated, AppDestroyed, Event, Recorded, ReleaseCreated, RoutePublished
+from services.events import AppCreated, AppDestroyed, Event, Recorded, ReleaseCreated, RoutePublished, types_in
+
+TAKES = types_in(globals())
 
 
 @dataclass
@@ -23,6 +25,8 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
+        if type(event.data) not in TAKES:
+            return
         match event.data:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)

@@ -130,6 +130,11 @@ def work_stream(trigger: str) -> str:
     return f"work/{trigger}"
 
 
+def types_in(names: Mapping[str, Any]) -> frozenset[type[Event]]:
+    """The event types among a module's `globals()`: what a state's module imports is what changes that state."""
+    return frozenset(set(CATALOGUE.values()).intersection(value for value in names.values() if isinstance(value, type)))
+
+
 class AppEvent(Event):
     """An event about one app, by the app's uuid."""
 

@@ -13,6 +13,7 @@ from services.events import (
     CATALOGUE,
     UPCASTERS,
     AppCreated,
+    AppEvent,
     CloudEvent,
     Event,
     PushReceived,
@@ -20,6 +21,7 @@ from services.events import (
     RefMoved,
     RoutePublished,
     decode,
+    types_in,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -153,3 +155,8 @@ def test_a_recorded_event_has_the_attributes_of_a_cloud_event() -> None:
         "hash": "f" * 64,
         "data": {"app": APP, "name": "blog"},
     }
+
+
+def test_a_state_is_changed_by_the_event_types_that_its_module_imports() -> None:
+    names = {"AppCreated": AppCreated, "Event": Event, "AppEvent": AppEvent, "CATALOGUE": CATALOGUE, "int": int}
+    assert types_in(names) == {AppCreated}
