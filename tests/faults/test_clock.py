@@ -42,7 +42,7 @@ class Clocked(Instance):
         faked = {
             "LD_PRELOAD": self.library,
             "FAKETIME_TIMESTAMP_FILE": str(self._stamp),
-            "FAKETIME_NO_CACHE": "1",
+            "FAKETIME_CACHE_DURATION": "1",  # seconds until a step is noticed
             "FAKETIME_DONT_FAKE_MONOTONIC": "1",
         }
         self._program = Running(self.local_argv("up"), {**self.environment, **faked}, ROOT)
