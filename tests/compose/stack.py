@@ -115,7 +115,7 @@ class Stack(Instance):
             ]
 
         try:
-            wait_for(lambda: not unwell(), "a well stack", 120)
+            wait_for(lambda: not unwell(), "a well stack", 300)
         except AssertionError:
             said = self.compose("logs", "--no-color", "--tail", "30", *unwell())
             raise AssertionError(f"not well: {unwell()}\n{said}") from None

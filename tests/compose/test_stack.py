@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.compose.stack import USERS, Stack
+from tests.compose.stack import BUNDLE, USERS, Stack
 from tests.e2e.harness import EXAMPLES, Checkout, docker, wait_for
 from tests.e2e.world import serving
 
@@ -22,6 +22,24 @@ for host, port in zip(sys.argv[1::2], sys.argv[2::2]):
     except OSError:
         pass
 """
+
+TRUSTING = {
+    "Procfile": "web: python3 -m http.server $PORT\n",
+    "requirements.txt": "./trusting\n",
+    "trusting/pyproject.toml": """
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+""",
+    "trusting/backend.py": """
+import os
+
+def build_wheel(*_):
+    raise SystemExit(f"it trusts {os.path.getsize(os.environ['SSL_CERT_FILE'])} bytes")
+""",
+}
+"""An app whose build ends with the size of the CA bundle that it trusts."""
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +111,12 @@ def test_an_app_reaches_neither_the_broker_nor_the_database(stack: Stack, checko
     assert docker("exec", app["Id"], "python3", "-c", CONNECT, *targets) == ""
     assert not any(mount["Type"] == "bind" or "database" in str(mount) for mount in app["Mounts"])
     assert stack.of("postgres")[0]["HostConfig"]["NetworkMode"] == "none"
+
+
+@pytest.mark.skipif(not BUNDLE.is_file(), reason="this machine has no CA bundle")
+def test_builds_trust_what_the_machine_trusts(stack: Stack, tmp_path: Path) -> None:
+    said = Checkout.of(TRUSTING, tmp_path / "trusting", stack).push("trusting", check=False).stderr
+    assert f"it trusts {BUNDLE.stat().st_size} bytes" in said
 
 
 def test_builders_can_be_more_than_one(stack: Stack, checkout: Checkout, tmp_path: Path) -> None:
