@@ -1,8 +1,12 @@
 """What is kept of processes whose containers are gone."""
 
 import os
+import resource
+
+import pytest
 
 from deployer.logs import Archive, newest
+from services.errors import Unavailable
 
 APP = "00000000-0000-4000-8000-000000000001"
 DAY = "2026-01-02T03:04:{:02}.000000000Z"
@@ -41,3 +45,20 @@ def test_the_newest_lines_are_in_the_order_of_time_and_each_once(tmp_path):
     lines = archive.lines(APP, "web.1", None, None) + archive.lines(APP, "web.2", None, None)
     assert texts(newest(lines, 2)) == ["at 2", "at 3"]
     assert texts(newest(lines, None)) == ["at 1", "at 2", "at 3"]
+
+
+@pytest.fixture
+def short_of_room():
+    """Files grow to 60 bytes at most, as if the disk were full then."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def test_lines_that_the_disk_takes_only_half_of_are_not_kept_at_all(tmp_path, short_of_room):
+    archive = Archive(tmp_path)
+    archive.keep(APP, "web.1", raw(1))
+    with pytest.raises(Unavailable, match="are free there"):
+        archive.keep(APP, "web.1", raw(2, 3))
+    assert texts(archive.lines(APP, "web.1", None, None)) == ["at 1"]

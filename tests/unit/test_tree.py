@@ -8,7 +8,6 @@ from dulwich.object_store import MemoryObjectStore
 from dulwich.objects import Blob, Commit, Tag, Tree
 
 from gitreceiver.tree import Limits, commit_of, unsafe, walk, write_tar
-from services.disk import human
 from services.errors import BadInput
 
 LIMITS = Limits(file=1000, total=5000, entries=50, depth=5)
@@ -205,10 +204,3 @@ def test_folders_that_were_seen_are_not_walked_again() -> None:
     seen: set[bytes] = set()
     assert len(list(walk(store, commit, LIMITS, seen))) == 2  # type: ignore[arg-type]
     assert list(walk(store, commit, LIMITS, seen)) == []  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize(
-    ("size", "text"), [(1, "1 bytes"), (500 << 20, "500 MiB"), (1536 << 20, "1.5 GiB"), (2048, "2 KiB")]
-)
-def test_sizes_are_shown_for_people(size: int, text: str) -> None:
-    assert human(size) == text
