@@ -24,7 +24,6 @@ def test_what_it_does_not_take_is_refused_with_what_is_free_and_what_is_needed(t
 
 
 def test_what_the_disk_does_not_do_is_unavailable_with_its_reason_and_the_free_space(tmp_path):
-    said = r": No space left on device; .* of .* are free there$"
     with (
         pytest.raises(Unavailable, match=r": No space left on device; .* of .* are free there$"),
         disk.answering(tmp_path),
