@@ -48,13 +48,16 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
 def claim(
     ports: Ports, app: App, release: Recorded[ReleaseCreated], subnet: str, running: list[Slot]
 ) -> tuple[Lease, list[Slot]] | None:
-    """Claim the release and the addresses of the containers that it needs; None when another deployer has it.
+    """Claim the release and the addresses of the containers that it needs.
 
-    All deployers take addresses on one stream: who chose on a state that has changed since chooses anew.
+    None when another deployer has it, or the app is gone. All deployers take addresses on one stream: who chose on a
+    state that has changed since chooses anew.
     """
     for _ in range(TRIES):
         with ports.projections.deciding:
             ports.projections.catch_up()
+            if app.id not in ports.state.apps:
+                return None
             attempt = app.candidate.attempt + 1 if app.candidate and app.candidate.release == release.data.number else 1
             slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses())
             started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
