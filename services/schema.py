@@ -101,9 +101,11 @@ def _refuse_mighty(connection: Connection, role: str) -> None:
     query = """SELECT CASE
             WHEN rolsuper THEN 'is a superuser'
             WHEN pg_has_role(pg_roles.oid, relowner, 'MEMBER') THEN 'owns the log''s tables'
+            WHEN pg_has_role(pg_roles.oid, nspowner, 'MEMBER') THEN 'owns the log''s schema'
             WHEN has_table_privilege(pg_roles.oid, pg_class.oid, 'UPDATE, DELETE, TRUNCATE')
               OR has_any_column_privilege(pg_roles.oid, pg_class.oid, 'UPDATE') THEN 'may change what was recorded'
-        END FROM pg_roles, pg_class WHERE rolname = %s AND pg_class.oid = to_regclass('events')"""
+        END FROM pg_roles, pg_class JOIN pg_namespace ON pg_namespace.oid = relnamespace
+        WHERE rolname = %s AND pg_class.oid = to_regclass('events')"""
     if might := _value(connection, query, role):
         raise BrokenLog(f"the role {role} {might}; the log needs one of its own in PUSHLOG_LOG_URL, then {PREPARE}")
 

@@ -173,6 +173,7 @@ def test_preparing_again_changes_nothing_even_while_others_append(
         ("ALTER ROLE {role} SUPERUSER", "is a superuser"),
         ("ALTER TABLE events OWNER TO {role}", "owns the log's tables"),
         ("GRANT {owner} TO {role}", "owns the log's tables"),
+        ("ALTER DATABASE {name} OWNER TO {role}", "owns the log's schema"),
         ("GRANT UPDATE ON events TO {role}", "may change what was recorded"),
         ("GRANT UPDATE (actor) ON events TO {role}", "may change what was recorded"),
         ("GRANT DELETE ON events TO PUBLIC", "may change what was recorded"),
@@ -183,7 +184,7 @@ def test_a_role_that_could_change_what_was_recorded_is_refused(
     own: tuple[Server, Database], given: str, why: str
 ) -> None:
     running, made = own
-    running.execute(given.format(role=made.role, owner=made.owner), made.name)
+    running.execute(given.format(role=made.role, owner=made.owner, name=made.name), made.name)
     assert refused(made.url) == (
         f"the role {made.role} {why}; the log needs one of its own in PUSHLOG_LOG_URL, then run: pushlog prepare"
     )
