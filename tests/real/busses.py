@@ -16,6 +16,7 @@ with warnings.catch_warnings():
 eventlet.monkey_patch()
 
 import json
+import logging.handlers
 import sys
 import time
 from pathlib import Path
@@ -181,12 +182,14 @@ def hopeless(runner, platform):
     """Two pushes fail by a fault whenever they are tried; the third one of their app does not."""
     agenda.BACK_OFF = (0.01,)
     Builder.fails = 2 * agenda.TRIES
+    logged = logging.handlers.BufferingHandler(1000)
+    logging.getLogger("pushlog").addHandler(logged)
     for number in range(3):
         push(platform, number=number)
     wait_for(lambda: platform.projections.position == 6)
     tries = [sum(entry[1] == number for entry in SEEN if entry[0] == "1") for number in range(3)]
     reasons = [event.data.reason for event in platform.log.read(0) if event.type == "build.failed"]
-    return [tries, reasons]
+    return [tries, reasons, sum(record.exc_info is not None for record in logged.buffer)]
 
 
 def log_away(runner, platform):

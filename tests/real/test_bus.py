@@ -58,10 +58,11 @@ def test_a_log_that_does_not_answer_when_work_ends_stops_nothing(play):
 
 
 def test_work_that_keeps_failing_is_given_up_with_its_reason_and_the_apps_next_goes_on(play):
-    tries, reasons = play("hopeless")
+    tries, reasons, traces = play("hopeless")
     given_up = f"builder failed: RuntimeError; its log says more; given up after {TRIES} tries"
     assert tries == [TRIES, TRIES, 1]
     assert reasons == [given_up, given_up, "x"]
+    assert traces == 2, "one for each push"
 
 
 def test_nothing_is_given_up_because_the_log_does_not_answer(play):
