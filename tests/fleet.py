@@ -116,7 +116,7 @@ class Life:
         self.domains.append(host)
         taken = NameTaken(app=self.app, name=self.name), DomainTaken(app=self.app, host=host)
         yield self._command("apps:create", taken[0], AppCreated(app=self.app, name=self.name), taken[1])
-        while self.random.random() > 0.005:
+        while self.random.random() > 0.0005:
             stories = (self._push, self._config, self._scale, self._domain, self._tag)
             for step in self.random.choices(stories, (60, 25, 8, 5, 2))[0]():
                 yield step

@@ -30,6 +30,7 @@ from services.eventlog import SqlLog, open_log
 from services.events import BuildSucceeded, work_stream
 from tests import fleet
 from tests.bench.figures import Figure, note
+from tests.bench.handler import handled
 from tests.bench.workbench import say
 from tests.e2e.harness import ROOT
 from tests.postgres import Server
@@ -74,7 +75,7 @@ def log_figures(folder: Path, runs: int, events: int) -> list[Figure]:
             figures += appends(engine, folder, runs)
             figures += tail(engine)
             figures += replay(engine, folder, events)
-    return figures
+    return figures + handled(folder, EVENT)
 
 
 @contextmanager
