@@ -68,6 +68,6 @@ def _why(error: BaseException) -> str:
         root = root.__context__
     if isinstance(root, TimeoutError):
         return " in time"
-    if isinstance(root, OSError) and root.errno:
-        return f": {os.strerror(root.errno)}"  # not its own words: eventlet's are the number's name
-    return f": {error}"
+    if not isinstance(root, OSError):
+        return f": {error}"
+    return f": {os.strerror(root.errno) if root.errno else root}"  # eventlet's own words are the number's name
