@@ -76,5 +76,6 @@ def test_it_goes_on_and_nothing_of_it_is_rewritten(opened: tuple[SqlLog, sa.Engi
     engine.dispose()
     assert stored_rows(tmp_path / "log.sqlite")[:-1] == before
     again, other = open_log(f"sqlite:///{tmp_path}/log.sqlite")
+    head = again.head()
     other.dispose()
-    assert again.head().position == recorded.position == len(before) + 1
+    assert head.position == recorded.position == len(before) + 1
