@@ -25,8 +25,8 @@ ANSWER = 8.0
 KEEPALIVE = {"keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3, "tcp_user_timeout": 10_000}
 SESSION = {
     "statement_timeout": "7s",
-    "lock_timeout": "5s",
-    "idle_in_transaction_session_timeout": "5s",  # a process that is stopped in an append does not stop the others
+    "lock_timeout": "6s",
+    "idle_in_transaction_session_timeout": "4s",  # a process that is stopped in an append does not stop the others
     "default_transaction_isolation": "read committed",
     "default_transaction_read_only": "off",
     # statistics lag behind a table that grows: no plan may look for one event by reading them all
