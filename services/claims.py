@@ -47,7 +47,8 @@ class Claims:
             return True
         now = self._monotonic()
         before, since, last = self._seen.get(work, (None, now, now))
-        if before != row or now - last > self._ttl / 2:
+        away = now - last > self._ttl / 2 and last - since < self._ttl  # whom we found silent is so until it renews
+        if before != row or away:
             since = now
         self._seen[work] = row, since, now
         return now - since >= self._ttl

@@ -94,6 +94,17 @@ def test_a_lease_is_not_given_up_while_nobody_looked(story, clock):
     assert watch(two, push.id, clock)
 
 
+def test_a_holder_that_was_found_silent_is_so_until_it_renews(story, clock):
+    push = story.push()
+    one, two = (Claims(story.log, name, TTL, clock) for name in ("one", "two"))
+    lease = one.claim(push, started(), 1, "builder")
+    assert watch(two, push.id, clock)
+    clock.now += 10 * TTL
+    assert two.free(push.id)
+    story.log.renew(lease)
+    assert not two.free(push.id)
+
+
 def test_a_lease_outlives_a_log_that_does_not_answer_for_a_moment(story, clock):
     push, renewed = story.push(), threading.Event()
 
