@@ -45,11 +45,11 @@ def _domain(value: str) -> str:
 
 def _subnet(value: str) -> str:
     try:
-        small = ipaddress.IPv4Network(value).prefixlen > 28
+        small = ipaddress.IPv4Network(value).prefixlen > 27
     except ValueError as error:
         raise BadInput(f"subnet: {error}; allowed are networks such as 10.77.0.0/20") from None
     if small:
-        raise BadInput(f"subnet: {value} is too small for apps; allowed are networks of /28 or more, as 10.77.0.0/20")
+        raise BadInput(f"subnet: {value} is too small for apps; allowed are networks of /27 or more, as 10.77.0.0/20")
     return value
 
 

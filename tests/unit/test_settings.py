@@ -110,7 +110,7 @@ def test_the_file_knows_settings_by_one_spelling(home: dict[str, str], tmp_path:
         ("SSH_PORT", ""),
         ("HTTP_PORT", "80.5"),
         ("SUBNET", "10.0.0.0"),
-        ("SUBNET", "10.0.0.0/29"),
+        ("SUBNET", "10.0.0.0/28"),
         ("SUBNET", "10.0.0.1/20"),
         ("SUBNET", "10.0.0.0/33"),
         ("SUBNET", "fd00::/64"),
