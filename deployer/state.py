@@ -42,7 +42,10 @@ class Serving:
 
 @dataclass
 class App:
-    """An app's containers: the routed ones, the candidate's, and those that drain. Releases by number."""
+    """An app's containers: the routed ones, the candidate's, and those that drain.
+
+    `releases` by number: those that are not routed yet, and those that containers come from.
+    """
 
     id: str
     name: str
@@ -120,7 +123,15 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
                 app.retiring.append(Serving(app.current.release, app.current.attempt, left))
             app.current, app.candidate = after, None
             app.routed.add(app.releases[release].data.image)
+            forget(app, release)
         case ReleaseRetired(release=release) | RetireFailed(release=release):
             app.retiring = [part for part in app.retiring if part.release != release]
         case _:
             pass
+
+
+def forget(app: App, current: int) -> None:
+    """Drop the releases before the current one that no container comes from: nothing is compared with them any more."""
+    made = {slot.made_by for slot in app.slots()}
+    app.releases = {n: release for n, release in app.releases.items() if n >= current or release.id in made}
+    app.failed = {n for n in app.failed if n > current}

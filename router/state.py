@@ -9,7 +9,7 @@ TAKES = types_in(globals())
 
 @dataclass
 class App:
-    """An app's releases by number, and the route that is published, if any."""
+    """An app's releases by number, the routed one and later ones, and the route that is published, if any."""
 
     id: str
     name: str
@@ -36,5 +36,7 @@ class State:
                 self.apps[app].releases[release.number] = release
             case RoutePublished(app=app) as route if app in self.apps:
                 self.apps[app].route = route
+                later = {n: release for n, release in self.apps[app].releases.items() if n >= route.release}
+                self.apps[app].releases = later
             case _:
                 pass

@@ -137,6 +137,16 @@ def test_a_kept_container_never_leaves():
     assert story.known.retiring == []
 
 
+def test_only_releases_that_containers_come_from_or_that_may_still_serve_are_remembered():
+    story = Deploys()
+    kept = slot(1, made_by=story.record(release(1)).id)
+    for number in (2, 3, 4):
+        story.deploy(number, kept, slot(number))
+        story.record(ReleaseRetired(app=APP, release=number - 1, by=number))
+    story.record(release(5))
+    assert list(story.known.releases) == [1, 4, 5]
+
+
 def test_a_failed_release_is_not_tried_through_another_that_carries_its_image():
     story = Deploys()
     story.record(release(1, push="p"))
