@@ -152,6 +152,8 @@ def test_every_service_that_is_killed_comes_back_and_goes_on(stack: Stack, check
 
 def test_apps_run_while_the_stack_is_down_and_are_served_when_it_is_back(stack: Stack, checkout: Checkout) -> None:
     before = serving(stack, APP)
+    stack.compose("stop")
+    assert {service: stack.of(service)[0]["State"]["ExitCode"] for service in USERS} == dict.fromkeys(USERS, 0)
     stack.down()
     assert [stack.of(service) for service in USERS] == [[]] * len(USERS)
     app = serving(stack, APP)
