@@ -78,7 +78,9 @@ class PostgresSession(Session):
 
     def begin_appending(self) -> list[Row]:
         """See Session."""
-        self.cursor.execute(_BEGIN_APPENDING)  # in one go, as a query without parameters can be
+        # in one go, as queries without parameters can be; after a pipeline, which would save more, PostgreSQL 15 does
+        # not end a session that is idle in its transaction, and a process that was stopped there would stop all others
+        self.cursor.execute(_BEGIN_APPENDING)
         self.cursor.nextset()
         rows: list[Row] = self.cursor.fetchall()
         return rows

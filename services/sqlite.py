@@ -59,7 +59,7 @@ class SqliteSession(Session):
         """See Session."""
         if not isinstance(error, sqlite3.DatabaseError) or isinstance(error, sqlite3.ProgrammingError):
             return None
-        if error.sqlite_errorcode & 0xFF in _BROKEN:
+        if error.sqlite_errorcode & 0xFF in _BROKEN or isinstance(error, sqlite3.IntegrityError):
             return BrokenLog(f"the log's database cannot be used: {error}")
         if isinstance(error, sqlite3.OperationalError):
             return Unavailable(f"the log's database: {error}")

@@ -337,6 +337,17 @@ def test_a_log_that_was_tampered_with_is_not_opened(
     assert found in refused(made.url)
 
 
+def test_nothing_is_appended_to_a_log_whose_head_was_set_back_while_it_was_open(
+    made: Database, reopen: Callable[..., SqlLog]
+) -> None:
+    log = reopen()
+    fill(log, 3)
+    tamper(made, "UPDATE head SET position = 2")
+    with pytest.raises(BrokenLog, match="the log's database cannot be used: duplicate key"):
+        log.append([draft()], CAUSE, claim=Lease("w", "one", 1))
+    assert log.leases() == {}
+
+
 def test_a_guard_that_was_dropped_or_forged_is_put_right_by_preparing(
     made: Database, reopen: Callable[..., SqlLog]
 ) -> None:
@@ -452,7 +463,7 @@ def test_a_server_that_hangs_is_unavailable_after_a_while_and_is_used_again_when
         running.pause()
         try:
             with pytest.raises(Unavailable, match=r"the log's database: the server said nothing for 0\.5 s"):
-                log.head()
+                fill(log, 1)
             with pytest.raises(Unavailable, match=r"the log's database: .*timeout expired"):
                 log.head()
         finally:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from services import chain, database, sqlite
 from services.chain import Cause, Draft, Head
 from services.errors import BrokenLog, Unavailable
-from services.eventlog import TAIL, SqlLog, open_log
+from services.eventlog import TAIL, Lease, SqlLog, open_log
 from services.events import BuildStarted
 from services.keyring import Keyring
 
@@ -181,6 +181,18 @@ def test_a_log_whose_tail_was_tampered_with_is_not_opened(
         found = found.replace(f"{{last{n:+d}}}", str(events + n))
     with pytest.raises(BrokenLog, match=found.replace("{last}", str(events)).replace("{first}", str(first))):
         reopen()
+
+
+def test_nothing_is_appended_to_a_log_whose_head_was_set_back_while_it_was_open(
+    path: Path, reopen: Callable[[], SqlLog]
+) -> None:
+    log = reopen()
+    fill(log, 3)
+    with closing(sqlite3.connect(path, isolation_level=None)) as foreign:
+        foreign.execute("UPDATE head SET position = 2")
+    with pytest.raises(BrokenLog, match="the log's database cannot be used: the log is append-only"):
+        log.append([draft()], CAUSE, claim=Lease("w", "one", 1))
+    assert log.leases() == {}
 
 
 def test_a_log_that_was_cut_off_with_its_head_shows_only_against_a_head_noted_elsewhere(
