@@ -15,6 +15,8 @@ from tests.e2e.world import StoredLog
 from tests.faults.instances import started
 from tests.faults.matrix import cell
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine's
+
 HOUR = 3600.0
 LIBRARY = "*-linux-gnu/faketime/libfaketimeMT.so.1"
 Checkouts = Callable[..., Checkout]

@@ -17,6 +17,8 @@ from tests.faults.instances import started
 from tests.faults.matrix import cell
 from tests.faults.small_disk import SmallDisk
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine's
+
 MIB = 1 << 20
 SITE = "site"
 QUIET = "/say/" + "x" * 2000

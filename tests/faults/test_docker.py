@@ -19,6 +19,8 @@ from tests.faults.docker_engine import DockerEngine
 from tests.faults.instances import started
 from tests.faults.matrix import cell
 
+pytestmark = pytest.mark.timeout(600)  # a busy machine's
+
 Checkouts = Callable[..., Checkout]
 
 APPS = [f"app-{number}" for number in range(1, 11)]
