@@ -20,6 +20,8 @@ log = logging.getLogger("pushlog")
 
 HEARTBEAT = 10.0
 CONNECT = 5.0
+ANSWER = 4.0
+"""Seconds without a word. It is less than half a HEARTBEAT, as each beat of the broker, two in that time, is a word."""
 AGAIN = (0.1, 0.2, 0.5, 1.0)
 QUEUE_LENGTH = 1000
 QUORUM = {"x-queue-type": "quorum", "x-max-length": QUEUE_LENGTH, "x-overflow": "drop-head"}
@@ -47,6 +49,18 @@ def connection(url: str) -> Connection:
         ssl=tls if url.startswith("amqps:") else None,
         transport_options={"confirm_publish": True},
     )
+
+
+def connected(url: str) -> Connection:
+    """An open connection, at the first try or not at all; on it the broker may be silent for ANSWER seconds at most.
+
+    Raises one of ERRORS.
+    """
+    link = connection(url)
+    link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+    if not is_inprocess(url):  # else a broker that is about to start, or to stop, may have us wait for ever
+        link.connection.transport.sock.settimeout(ANSWER)
+    return link
 
 
 def lasting_queue(url: str, name: str, exchange: Exchange, routing_key: str, **arguments: Any) -> Queue:
@@ -85,10 +99,19 @@ def declare(queue: Queue, link: Connection) -> None:
         with link.channel() as channel:
             queue(channel).declare()
     except PreconditionFailed as error:
-        log.warning("the queue %s is made anew, as an earlier Pushlog made it otherwise: %s", queue.name, error)
         with link.channel() as channel:
-            queue(channel).delete(if_unused=True)
+            if channel.queue_declare(queue.name, passive=True).consumer_count:
+                raise
+            log.warning("the queue %s is made anew, as an earlier Pushlog made it otherwise: %s", queue.name, error)
+            queue(channel).delete()
             queue(channel).declare()
+
+
+def discard(queue: Queue, url: str) -> None:
+    """Delete a queue, which takes the broker 5 s for one that is dumb. Raises one of ERRORS."""
+    with connected(url) as link:
+        link.connection.transport.sock.settimeout(3 * ANSWER)
+        queue(link.default_channel).delete()
 
 
 def pause(tries: int) -> float:

@@ -12,10 +12,10 @@ from time import monotonic
 from typing import Any, ClassVar
 
 import eventlet
-from kombu import Connection
+from kombu import Connection, Queue
 from nameko.messaging import QueueConsumer
 
-from services.broker import ERRORS, Outage, connection, declare, pause
+from services.broker import ERRORS, Outage, connected, declare, discard, pause
 
 log = logging.getLogger("pushlog")
 
@@ -39,11 +39,7 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
         self._outage = Outage("the broker is not heard", "the broker is heard again")
         self._turned = 0.0
         self._tries = 0
-
-    @property
-    def connection(self) -> Connection:
-        """See connection."""
-        return connection(self.amqp_uri)
+        self._dumb: set[str] = set()
 
     def start(self) -> None:
         """Begin to listen, and wait for that a moment: a service starts without its broker too."""
@@ -66,9 +62,9 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
     @contextmanager
     def establish_connection(self) -> Iterator[Connection]:
         """A fresh connection, at the first try or not at all."""
-        link = self.connection
+        link = connected(self.amqp_uri)
         try:
-            yield link.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+            yield link
         except ERRORS:
             link.collect()
             raise
@@ -77,6 +73,7 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
 
     def get_consumers(self, consumer_cls: Any, channel: Any) -> Iterable[Any]:
         """Declare every queue and listen to it."""
+        self._turned = float("inf")  # what waits comes while the later queues are still being listened to
         for provider in self._providers:
             queue = provider.queue
             declare(queue, channel.connection.client)
@@ -84,8 +81,19 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
             consumer = consumer_cls(queues=[queue], callbacks=[callback], accept=["json"])
             consumer.qos(prefetch_count=PREFETCH)
             self._consumers[provider] = consumer
-        self._turned = float("inf")  # what waits comes while the later queues are still being listened to
+            self._listen(consumer, queue)
         return list(self._consumers.values())
+
+    def _listen(self, consumer: Any, queue: Queue) -> None:
+        """Begin to consume. A queue that was made in the moment in which the broker was killed may be dumb for ever."""
+        try:
+            consumer.consume()
+        except TimeoutError:
+            if queue.durable and queue.name in self._dumb:
+                log.warning("the queue %s has been dumb since its broker ended, so it is made anew", queue.name)
+                discard(queue, self.amqp_uri)
+            self._dumb.add(queue.name)
+            raise
 
     def on_consume_ready(self, connection: Any, channel: Any, consumers: Any, **kwargs: Any) -> None:
         """Listening has begun."""
@@ -93,6 +101,7 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
         self._turned = monotonic() if connection.supports_heartbeats else float("inf")
         self._outage.ended()
         self._tries = 0
+        self._dumb.clear()
         self.up = True
 
     def on_iteration(self) -> None:

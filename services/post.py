@@ -10,11 +10,10 @@ import eventlet
 from eventlet.event import Event as Promise
 from kombu import Connection, Exchange, Producer
 
-from services.broker import ERRORS, HEARTBEAT, Outage, connection, pause
+from services.broker import ANSWER, ERRORS, HEARTBEAT, Outage, connected, pause
 from services.errors import Unavailable
 
-CONFIRM = 5.0
-SEND = 8.5
+SEND = 8.0
 WAITING = 1000
 
 
@@ -61,7 +60,7 @@ class Post:
                 self._letters.put(letter)
                 letter.sent.wait()
         except eventlet.Timeout:
-            raise Unavailable(f"the broker took no message within {within:.0f} s") from None
+            raise Unavailable(f"the broker took no message within {within:.0f} s; is it running?") from None
         finally:
             letter.wanted = False
 
@@ -89,11 +88,10 @@ class Post:
 
     def _send(self, letter: Letter) -> None:
         if self._producer is None:
-            self._connection = connection(self._url)
-            self._connection.ensure_connection(max_retries=0, reraise_as_library_errors=False)
+            self._connection = connected(self._url)
             self._producer = self._connection.Producer(on_return=self._on_return)
         self._returned = False
-        self._producer.publish(letter.payload, timeout=CONFIRM, confirm_timeout=CONFIRM, **letter.details)
+        self._producer.publish(letter.payload, timeout=ANSWER, confirm_timeout=ANSWER, **letter.details)
         if self._returned:
             letter.sent.send_exception(NoListener())
         else:

@@ -90,13 +90,14 @@ class Broker:
                 start_new_session=True,
             )
         deadline = time.monotonic() + START_TIMEOUT
-        while not self._answers():
+        while not self.answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
                 raise RuntimeError("RabbitMQ does not start: " + (self.folder / "console").read_text()[-2000:])
             time.sleep(0.1)
 
-    def _answers(self) -> bool:
+    def answers(self) -> bool:
+        """Whether it is there and takes connections."""
         try:
             socket.create_connection(("127.0.0.1", self.port), timeout=1).close()
             return self._session.get(f"http://127.0.0.1:{self.http_port}/api/overview", timeout=5).ok
@@ -172,9 +173,10 @@ class Broker:
         return {queue["name"]: queue for queue in self.api("GET", f"queues/{vhost(url)}")}
 
     def purge(self, url: str) -> None:
-        """Throw away every message that waits in a queue of the virtual host of `url`."""
-        for name in self.queues(url):
-            self.api("DELETE", f"queues/{vhost(url)}/{quote(name, '')}/contents")
+        """Throw away every message that waits in a lasting queue of the virtual host of `url`."""
+        for name, queue in self.queues(url).items():
+            if not queue["exclusive"]:  # those are their owner's alone
+                self.api("DELETE", f"queues/{vhost(url)}/{quote(name, '')}/contents")
 
     def alarm(self, on: bool) -> None:
         """Raise or end the memory alarm: while it is on, connections that publish are blocked."""
