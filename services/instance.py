@@ -155,7 +155,7 @@ def stop(settings: Settings, say: Callable[[str], None]) -> None:
         time.sleep(0.05)
 
 
-MADE = ("blobs", "logs", "nginx", "output", "repositories", "run", "ssh")
+MADE = ("blobs", "logs", "nginx", "output", "repositories", "run", "snapshots", "ssh")
 MADE_FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "master.key", "pushlog.log", "pushlog.log.1")
 
 
