@@ -63,26 +63,29 @@ CONFIG_KEYS = ("DATABASE_URL", "SECRET_KEY", "SMTP_URL", "WORKERS", "LOG_LEVEL",
 PROCESSES = {"web": "gunicorn --bind 0.0.0.0:$PORT hello.wsgi", "worker": "python -m hello.worker"}
 
 
-def rows(random: Random, apps: int = 50) -> Iterator[chain.Row]:
+def rows(random: Random, apps: int = 50, mortality: float = 0.0005) -> Iterator[chain.Row]:
     """The rows of a log that never ends, as they stand in a database."""
     head, versions = Head(0, chain.GENESIS), dict[str, int]()
-    for drafts, cause in steps(random, apps):
+    for drafts, cause in steps(random, apps, mortality):
         time = (BEGAN + timedelta(seconds=17 * head.position)).isoformat(timespec="microseconds")
         for row in chain.make_rows(head, versions, drafts, cause, time.replace("+00:00", "Z")):
             head = Head(row[0], row[-1])
             yield row
 
 
-def steps(random: Random, apps: int = 50) -> Iterator[Step]:
-    """What is appended to such a log, one append after the other; so many `apps` live at any time."""
+def steps(random: Random, apps: int, mortality: float) -> Iterator[Step]:
+    """What is appended to such a log, one append after the other; so many `apps` live at any time.
+
+    `mortality` is how likely an app is destroyed after each push or change, and ten times as unlikely in the middle.
+    """
     names = (f"app-{number}" for number in count(1))
-    lives = [keys(random), *(Life(random, next(names)).steps() for _ in range(apps))]
+    lives = [keys(random), *(Life(random, next(names), mortality).steps() for _ in range(apps))]
     while True:
         number = random.randrange(1, len(lives)) if random.random() > 0.01 else 0
         if step := next(lives[number], None):
             yield step
         else:
-            lives[number] = Life(random, next(names)).steps()
+            lives[number] = Life(random, next(names), mortality).steps()
 
 
 def keys(random: Random) -> Iterator[Step]:
@@ -101,6 +104,7 @@ class Life:
 
     random: Random
     name: str
+    mortality: float
     app: str = ""
     config: dict[str, str] = field(default_factory=dict)
     formation: dict[str, int] = field(default_factory=lambda: {"web": 1, "worker": 0})
@@ -116,11 +120,11 @@ class Life:
         self.domains.append(host)
         taken = NameTaken(app=self.app, name=self.name), DomainTaken(app=self.app, host=host)
         yield self._command("apps:create", taken[0], AppCreated(app=self.app, name=self.name), taken[1])
-        while self.random.random() > 0.0005:
+        while self.random.random() > self.mortality:
             stories = (self._push, self._config, self._scale, self._domain, self._tag)
             for step in self.random.choices(stories, (60, 25, 8, 5, 2))[0]():
                 yield step
-                if self.random.random() < 0.0005:
+                if self.random.random() < self.mortality / 10:
                     yield self._end()
                     return
         yield self._end()
