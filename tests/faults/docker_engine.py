@@ -15,9 +15,7 @@ from pathlib import Path
 from tests.e2e.harness import wait_for
 
 STACK = "pushlog/stack:bookworm"
-# FIXME by whoever owns this file: at its start, dockerd --bridge=none DELETES docker0, the machine's own default bridge
-# (seen twice: every docker build and docker run then fails). Give it a bridge of its own made beforehand: --bridge=NAME
-APART = ("--bridge=none", "--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false")
+APART = ("--iptables=false", "--ip6tables=false", "--ip-forward=false", "--userland-proxy=false")
 
 
 @dataclass
@@ -34,17 +32,33 @@ class DockerEngine:
 
     @property
     def subnets(self) -> tuple[str, str]:
-        """Networks that neither the machine's Docker nor a Pushlog takes by itself: the apps', and a pool."""
+        """Networks that neither the machine's Docker nor a Pushlog takes by itself: the apps', and the default one."""
         block = os.getpid() % 128
         return f"10.{128 + block // 4}.{block % 4 * 64}.0/20", f"10.{128 + block // 4}.{block % 4 * 64 + 16}.0/20"
 
+    @property
+    def bridge(self) -> str:
+        """Its default network's bridge, made beforehand: without one, or with pools of addresses of its own, dockerd
+        deletes docker0, which is the machine's.
+        """
+        return f"pushlog{os.getpid()}"
+
+    def _make_bridge(self) -> None:
+        if not Path("/sys/class/net", self.bridge).exists():
+            address = self.subnets[1].replace(".0/20", ".1/20")
+            for words in (("link", "add", self.bridge, "type", "bridge"), ("addr", "add", address, "dev", self.bridge)):
+                subprocess.run(["ip", *words], check=True)
+
     def start(self) -> None:
         """Start it, and return when it answers."""
+        self._make_bridge()
         kept = ("--data-root", f"{self.folder}/data", "--exec-root", f"{self.folder}/run", "-p", f"{self.folder}/pid")
-        pool = ("--default-address-pool", f"base={self.subnets[1]},size=24")
         with (self.folder / "log").open("ab") as log:
             self._process = subprocess.Popen(
-                ["dockerd", "-H", self.host, *kept, *APART, *pool], stdout=log, stderr=log, start_new_session=True
+                ["dockerd", "-H", self.host, *kept, *APART, f"--bridge={self.bridge}"],
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
             )
         wait_for(self._answers, "the tests' Docker Engine", 60)
 
@@ -114,6 +128,7 @@ class DockerEngine:
         if networks := self.docker("network", "ls", "-q", "--filter", "type=custom").split():
             self.docker("network", "rm", *networks)
         self.stop()
+        subprocess.run(["ip", "link", "delete", self.bridge], check=True)
         for mount in [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]:
             if Path(mount).is_relative_to(self.folder):
                 subprocess.run(["umount", "-l", mount], check=True)
