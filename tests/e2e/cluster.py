@@ -18,12 +18,15 @@ NUMBERS = count(1)
 class Service:
     """A process of one service. What it says goes to a file of its own beside the home."""
 
+    program: tuple[str, ...] = ()
+    """The module that is run and its arguments, if it is not the usual one."""
+
     def __init__(self, cluster: "Cluster", name: str) -> None:
         self.name = name
         self._said = cluster.home.parent / f"{cluster.name}-{name}-{next(NUMBERS)}.log"
         with self._said.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "cli.client", "service", name],
+                [sys.executable, "-m", *(self.program or ("cli.client", "service", name))],
                 env=cluster.environment, cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
                 start_new_session=True,
             )  # fmt: skip

@@ -18,6 +18,7 @@ import sqlalchemy as sa
 
 from services.chain import COLUMNS, GENESIS, Head
 from services.eventlog import check_chain
+from services.events import Event, Recorded, decode
 from services.tables import events
 from tests.e2e.harness import Instance, docker, wait_for
 
@@ -196,3 +197,12 @@ def at_once(instance: Instance, lines: Sequence[str]) -> list[Said]:
         return [Said(each.exit_status, str(each.stdout), str(each.stderr)) for each in done]
 
     return asyncio.run(run())
+
+
+def recorded(found: dict[str, Any]) -> Recorded[Event]:
+    """The event of a CloudEvents object."""
+    schema = found["schemaversion"]
+    names = ("id", "type", "subject", "time", "position", "stream", "version", "actor", "origin", "command")
+    rest = {name: found[name] for name in (*names, "correlationid", "causationid", "hash")}
+    data = decode(found["type"], schema, json.dumps(found["data"]))
+    return Recorded(source=found["source"].removeprefix("/pushlog/"), schema=schema, data=data, **rest)

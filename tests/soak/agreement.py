@@ -3,13 +3,12 @@
 import json
 from collections import Counter
 from collections.abc import Iterator
-from typing import Any
 
 from deployer import spec
 from deployer.state import App, State, identity
-from services import events
 from services.events import BuildSucceeded, Event, Recorded
 from tests.e2e.harness import wait_for
+from tests.e2e.world import recorded
 from tests.soak.acts import KEYS, Soak
 
 QUIET = 90.0
@@ -78,12 +77,3 @@ class Agreement:
             return self._soak.instance.get(host, path).text
         except OSError as error:
             return repr(error)
-
-
-def recorded(found: dict[str, Any]) -> Recorded[Event]:
-    """The event of a CloudEvents object."""
-    schema = found["schemaversion"]
-    names = ("id", "type", "subject", "time", "position", "stream", "version", "actor", "origin", "command")
-    rest = {name: found[name] for name in (*names, "correlationid", "causationid", "hash")}
-    data = events.decode(found["type"], schema, json.dumps(found["data"]))
-    return Recorded(source=found["source"].removeprefix("/pushlog/"), schema=schema, data=data, **rest)
