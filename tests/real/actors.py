@@ -137,7 +137,7 @@ def main(roles, home, url):
     logging.basicConfig(level=logging.WARNING)
     settings = Settings(home=Path(home), broker_url=SecretStr(url))
     config = {"AMQP_URI": url, "max_workers": 500, "serializer": "json", "ACCEPT": ["json"]}
-    config["platform"] = platform = build_platform(settings, config)
+    config["platform"] = platform = build_platform(settings, config, roles.split("+"))
     runner = ServiceRunner(config)
     for role in roles.split("+"):
         runner.add_service({"asker": Asker, "callee": Callee, "builder": Builder, "renamed": Renamed}[role])
