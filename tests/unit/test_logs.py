@@ -2,6 +2,7 @@
 
 import os
 import resource
+from contextlib import contextmanager
 
 import pytest
 
@@ -47,18 +48,20 @@ def test_the_newest_lines_are_in_the_order_of_time_and_each_once(tmp_path):
     assert texts(newest(lines, None)) == ["at 1", "at 2", "at 3"]
 
 
-@pytest.fixture
+@contextmanager
 def short_of_room():
-    """Files grow to 60 bytes at most, as if the disk were full then."""
+    """Files grow to 60 bytes at most meanwhile, as if the disk were full then: that of the tests' output, too."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (60, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_lines_that_the_disk_takes_only_half_of_are_not_kept_at_all(tmp_path, short_of_room):
+def test_lines_that_the_disk_takes_only_half_of_are_not_kept_at_all(tmp_path):
     archive = Archive(tmp_path)
     archive.keep(APP, "web.1", raw(1))
-    with pytest.raises(Unavailable, match="are free there"):
+    with short_of_room(), pytest.raises(Unavailable, match="are free there"):
         archive.keep(APP, "web.1", raw(2, 3))
     assert texts(archive.lines(APP, "web.1", None, None)) == ["at 1"]
