@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import socket
 import subprocess
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -105,7 +106,7 @@ class Stack(Instance):
         return docker("exec", "--user", user or USERS[service], self.of(service)[0]["Id"], *argv)
 
     def wait_until_well(self) -> None:
-        """Return when the health check of every container passes."""
+        """Return when the health check of every container passes, and the door is open: one that stands by is well."""
 
         def unwell() -> list[str]:
             return [
@@ -119,6 +120,13 @@ class Stack(Instance):
         except AssertionError:
             said = self.compose("logs", "--no-color", "--tail", "30", *unwell())
             raise AssertionError(f"not well: {unwell()}\n{said}") from None
+        wait_for(self._greets, "the SSH door", 60)
+
+    def _greets(self) -> bool:
+        """Whether SSH answers; Docker's proxy takes connections before, and drops them."""
+        with suppress(OSError), socket.create_connection(("127.0.0.1", self.ssh_port), timeout=5) as connection:
+            return connection.recv(4) == b"SSH-"
+        return False
 
     def kill(self) -> None:
         """See Instance: every container's processes at once."""

@@ -114,7 +114,7 @@ def test_a_killed_process_is_silent_and_amiss_only_if_no_other_runs_the_service(
     wait_for(lambda: processes(mortal, "builder").get(second) == "running", "the second builder", 60)
     os.kill(second, signal.SIGKILL)
     wait_for(lambda: processes(mortal, "builder").get(second) == "silent", "its silence", 60)
-    assert status(mortal)["well"]
+    wait_for(lambda: status(mortal)["well"], "the others' next word of themselves", 60)
 
     first.signal(signal.SIGKILL)
     first.wait()
@@ -129,7 +129,7 @@ def test_a_process_that_ends_in_order_leaves(mortal: Cluster, second: int) -> No
     wait_for(lambda: second in processes(mortal, "builder"), "the second builder", 60)
     os.kill(second, signal.SIGTERM)
     wait_for(lambda: second not in processes(mortal, "builder"), "its leave", 60)
-    assert status(mortal)["well"]
+    wait_for(lambda: status(mortal)["well"], "the others' next word of themselves", 60)
 
 
 @pytest.fixture

@@ -10,6 +10,7 @@ from pathlib import Path
 import asyncssh
 
 from tests.e2e.harness import Checkout, Instance, wait_for
+from tests.e2e.world import StoredLog
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends RST at once."""
@@ -46,7 +47,12 @@ class Client:
         return await asyncssh.connect("127.0.0.1", self._instance.ssh_port, **options)
 
     async def die(self, sends: bytes | None) -> None:
-        """Log in, read what refs there are, send some bytes, and reset the connection; with None only log in."""
+        """Log in, read what refs there are, send some bytes, and reset the connection; with None only log in.
+
+        A pack that began has got to the platform by then: it waits to be judged, or its push was recorded already.
+        """
+        log = StoredLog(self._instance)
+        head = log.head()
         connection = await self._logged_in()
         try:
             if sends is not None:
@@ -56,7 +62,9 @@ class Client:
                 process.stdin.write(sends)
                 await process.stdin.drain()
                 if len(sends) > len(self._command):
-                    await asyncio.to_thread(wait_for, lambda: quarantines(self._instance), "the quarantine")
+                    await asyncio.to_thread(
+                        wait_for, lambda: quarantines(self._instance) or log.head() > head, "the quarantine"
+                    )
         finally:
             connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             connection.abort()
