@@ -7,18 +7,15 @@ see the old release or the new one all the time.
 import os
 import signal
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests import postgres
 from tests.e2e.apps import ECHO
 from tests.e2e.cluster import Cluster, Service
-from tests.e2e.harness import Checkout, Poller, passable, wait_for
+from tests.e2e.harness import Checkout, Poller, wait_for
 from tests.e2e.world import StoredLog, build_containers, serving
 from tests.faults.matrix import cell
-from tests.rabbitmq import Broker, started
 
 APPENDS = {
     "gitreceiver": ["push.received", "ref.moved"],
@@ -52,35 +49,6 @@ TERMINAL = 60.0
 
 
 pytestmark = pytest.mark.timeout(600)  # of a busy machine
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = started(tmp_path_factory.mktemp("rabbitmq"))
-    yield broker
-    broker.close()
-
-
-@pytest.fixture(scope="module")
-def cluster(broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("kills")
-    passable(folder)
-    with postgres.server().database() as database:
-        urls = {"LOG_URL": database.url, "LOG_OWNER_URL": database.owner_url, "BROKER_URL": broker.url()}
-        cluster = Cluster(folder / "home", f"kills-{os.getpid()}", urls=urls)
-        try:
-            cluster.start()
-            yield cluster
-            StoredLog(cluster).check()
-        finally:
-            cluster.purge()
-
-
-@pytest.fixture(scope="module")
-def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    checkout = Checkout.of(ECHO, tmp_path_factory.mktemp("site") / "site", cluster)
-    checkout.push("site")
-    return checkout
 
 
 class Victim(Service):

@@ -12,54 +12,18 @@ import pytest
 
 from tests.e2e.apps import ECHO
 from tests.e2e.cluster import Cluster, Service
-from tests.e2e.harness import Checkout, Poller, passable, wait_for
+from tests.e2e.harness import Checkout, Poller, wait_for
 from tests.e2e.world import StoredLog, serving
 from tests.faults import state
 from tests.faults.matrix import Cell, cell
 from tests.postgres import Server
-from tests.rabbitmq import Broker, started
+from tests.rabbitmq import Broker
 
 AWAY = 60.0
 TERMINAL = 60.0
 
 
 pytestmark = pytest.mark.timeout(600)  # of a busy machine
-
-
-@pytest.fixture(scope="module")
-def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Broker]:
-    broker = started(tmp_path_factory.mktemp("rabbitmq"))
-    yield broker
-    broker.close()
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[Server]:
-    server = Server()
-    yield server
-    server.remove()
-
-
-@pytest.fixture(scope="module")
-def cluster(broker: Broker, server: Server, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("parts")
-    passable(folder)
-    with server.database() as database:
-        urls = {"LOG_URL": database.url, "LOG_OWNER_URL": database.owner_url, "BROKER_URL": broker.url()}
-        cluster = Cluster(folder / "home", f"parts-{os.getpid()}", urls=urls)
-        try:
-            cluster.start()
-            yield cluster
-            StoredLog(cluster).check()
-        finally:
-            cluster.purge()
-
-
-@pytest.fixture(scope="module")
-def site(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Checkout:
-    checkout = Checkout.of(ECHO, tmp_path_factory.mktemp("site") / "site", cluster)
-    checkout.push("site")
-    return checkout
 
 
 @contextmanager
