@@ -6,7 +6,7 @@ from configsvc import releases
 from configsvc.ports import Ports
 from services.chain import Cause, Draft
 from services.decide import Decision, commit, outcome_id
-from services.events import BuildSucceeded, Recorded, ReleaseCreated, ReleaseRefused, app_stream
+from services.events import BuildSucceeded, Recorded, ReleaseRefused, app_stream
 
 
 def on_build_succeeded(build: Recorded[BuildSucceeded], ports: Ports) -> None:
@@ -20,11 +20,7 @@ def on_build_succeeded(build: Recorded[BuildSucceeded], ports: Ports) -> None:
         release = replace(releases.of_build(app, build), id=outcome_id(build, "configsvc"))
         return Decision([release], {stream: ports.state.version(stream)})
 
-    for release in commit(ports.log, ports.projections, decide, Cause.after("configsvc", build)):
-        if isinstance(release.data, ReleaseCreated):  # said by who recorded it: others may have tried
-            output = ports.outputs.open(build.correlationid)
-            output.step(f"Releasing {build.subject}")
-            output.line(f"       v{release.data.number}")
+    commit(ports.log, ports.projections, decide, Cause.after("configsvc", build))
 
 
 def given_up(build: Recorded[BuildSucceeded], attempts: int, reason: str) -> Draft:

@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from configsvc.state import State
-from services.blobs import Outputs
 from services.eventlog import EventLog
 from services.platform import Platform
 from services.projections import Projections
@@ -16,7 +15,6 @@ class Ports:
     log: EventLog
     projections: Projections
     state: State
-    outputs: Outputs
     domain: str
 
 
@@ -24,4 +22,4 @@ def build(platform: Platform) -> Ports:
     """The ports of this process."""
     state = State()
     platform.projections.add(state)
-    return Ports(platform.log, platform.projections, state, platform.outputs, platform.settings.domain)
+    return Ports(platform.log, platform.projections, state, platform.settings.domain)

@@ -76,6 +76,9 @@ def deploy(
 ) -> Event:
     """Bring the release up; returns the outcome to be recorded. Raises Unavailable: then it is tried again."""
     new = [slot for slot in slots if not app.current or slot not in app.current.slots]
+    if release.push and attempt == 1:  # said here, as what another process writes could come after the lines below
+        output.step(f"Releasing {app.name}")
+        output.line(f"       v{release.number}")
     output.step(f"Deploying {app.name} (v{release.number})")
     for process, quantity in sorted(release.formation.items()):
         output.line(f"       {process}={quantity}")

@@ -1,14 +1,11 @@
 """A command that a dying broker delivers twice acts once, and is answered alike."""
 
-from pathlib import Path
-
 import pytest
 
 from configsvc import answers
 from configsvc.ports import Ports
 from configsvc.state import State
 from services import commands
-from services.blobs import Outputs
 from services.chain import Cause, uuid7
 from services.decide import Decision, commit
 from services.errors import Refused
@@ -32,7 +29,7 @@ class Configsvc(Story):
     def process(self):
         state, projections = State(), Projections(self.log)
         projections.add(state)
-        return Ports(self.log, projections, state, Outputs(Path("/nowhere"), 0), "example.com")
+        return Ports(self.log, projections, state, "example.com")
 
 
 @pytest.fixture
