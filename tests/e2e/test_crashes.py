@@ -214,12 +214,13 @@ def test_what_happened_to_nginx_while_the_platform_was_down_is_mended_at_start(
 
 
 def test_nginx_killed_by_hand_comes_back_even_without_its_configuration(mortal: Instance, site: Checkout) -> None:
+    pid_file = mortal.home / "nginx" / "nginx.pid"
     (mortal.home / "nginx" / "current").unlink()
-    master = int((mortal.home / "nginx" / "nginx.pid").read_text())
+    master = int(pid_file.read_text())
     children = Path(f"/proc/{master}/task/{master}/children").read_text().split()
     for pid in [master, *map(int, children)]:
         os.kill(pid, signal.SIGKILL)
-    wait_for(lambda: not answers(mortal, SITE), "nginx's end")
+    wait_for(lambda: pid_file.exists() and pid_file.read_text() not in ("", f"{master}\n"), "another nginx", timeout=20)
     wait_for(lambda: answers(mortal, SITE), "nginx", timeout=20)
 
 

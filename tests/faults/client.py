@@ -10,7 +10,6 @@ from pathlib import Path
 import asyncssh
 
 from tests.e2e.harness import Checkout, Instance, wait_for
-from tests.e2e.world import StoredLog
 
 RESET = struct.pack("ii", 1, 0)
 """SO_LINGER: closing sends RST at once."""
@@ -19,6 +18,11 @@ RESET = struct.pack("ii", 1, 0)
 def quarantines(instance: Instance) -> list[Path]:
     """Where packs wait to be judged."""
     return list(instance.home.glob("repositories/*.git/incoming/*"))
+
+
+def changes(instance: Instance) -> set[tuple[Path, int]]:
+    """When a quarantine last came or went, by repository: also what has come and gone can be told from that."""
+    return {(folder, folder.stat().st_mtime_ns) for folder in instance.home.glob("repositories/*.git/incoming")}
 
 
 def pack_of(source: Checkout, commit: str, old: str | None) -> bytes:
@@ -49,10 +53,9 @@ class Client:
     async def die(self, sends: bytes | None) -> None:
         """Log in, read what refs there are, send some bytes, and reset the connection; with None only log in.
 
-        A pack that began has got to the platform by then: it waits to be judged, or its push was recorded already.
+        A pack that began has got to the platform by then: it waits to be judged, or was judged already.
         """
-        log = StoredLog(self._instance)
-        head = log.head()
+        before = changes(self._instance)
         connection = await self._logged_in()
         try:
             if sends is not None:
@@ -62,9 +65,7 @@ class Client:
                 process.stdin.write(sends)
                 await process.stdin.drain()
                 if len(sends) > len(self._command):
-                    await asyncio.to_thread(
-                        wait_for, lambda: quarantines(self._instance) or log.head() > head, "the quarantine"
-                    )
+                    await asyncio.to_thread(wait_for, lambda: changes(self._instance) - before, "the quarantine")
         finally:
             connection.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
             connection.abort()

@@ -58,8 +58,11 @@ def descriptors(instance: Instance) -> int:
 
 
 def next_version(site: Checkout) -> tuple[str, str, bytes]:
-    """Commit another version, with 300 KB that do not compress: its text, its commit, and the pack of it."""
-    old = site.git("rev-parse", "HEAD").stdout.strip()
+    """Commit another version, with 300 KB that do not compress.
+
+    Its text, its commit, and the pack of all that the platform's branch does not have yet.
+    """
+    old = site.remote_ref(SITE)
     version = os.urandom(4).hex()
     lines = (site.path / "app.py").read_text().splitlines()
     site.write("app.py", "\n".join(f'VERSION = "{version}"' if line[:7] == "VERSION" else line for line in lines))

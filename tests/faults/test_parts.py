@@ -71,10 +71,11 @@ def test_the_brokers_queues_are_emptied_all_the_time(cluster: Cluster, site: Che
         while not over.wait(0.02):
             broker.purge(cluster.urls["BROKER_URL"])
 
-    thread = threading.Thread(target=empty)
+    thread, log = threading.Thread(target=empty), StoredLog(cluster)
+    head = log.head()
     with pushing(cluster, site, "broker", "queues purged all the time"):
         thread.start()
-        StoredLog(cluster).wait_for("route.published", StoredLog(cluster).head(), TERMINAL)
+        log.wait_for("route.published", head, TERMINAL)
         over.set()
         thread.join()
 
