@@ -1,6 +1,7 @@
 """What the builder knows: a fold over the log of every push's build."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from services.events import (
     AppCreated,
@@ -14,8 +15,6 @@ from services.events import (
     Recorded,
     types_in,
 )
-
-TAKES = types_in(globals())
 
 
 @dataclass
@@ -48,6 +47,7 @@ class App:
 class State:
     """Apps by uuid."""
 
+    takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
 
     def attempts(self) -> set[tuple[str, int]]:
@@ -57,8 +57,6 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        if type(event.data) not in TAKES:
-            return
         match event.data:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)

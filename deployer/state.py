@@ -1,12 +1,14 @@
 """What the deployer knows: a fold over the log of which containers every app should have."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from services.errors import NoSuchApp
 from services.events import (
     AddressesTaken,
     AppCreated,
     AppDestroyed,
+    AppEvent,
     DeployFailed,
     DeployStarted,
     DeploySucceeded,
@@ -19,8 +21,6 @@ from services.events import (
     Slot,
     types_in,
 )
-
-TAKES = types_in(globals())
 
 Identity = tuple[str, int, str, int]
 """Which container a slot is: release.created id, attempt, process type, number. Containers carry it as labels."""
@@ -58,14 +58,18 @@ class App:
 
     def slots(self) -> list[Slot]:
         """Every slot whose container should exist."""
-        parts = [self.current, self.candidate, *self.retiring]
-        return list(dict.fromkeys(slot for part in parts if part for slot in part.slots))
+        return list(dict.fromkeys(slot for serving in self.servings() for slot in serving.slots))
+
+    def servings(self) -> list[Serving]:
+        """Those of which containers should exist."""
+        return [serving for serving in (self.current, self.candidate, *self.retiring) if serving]
 
 
 @dataclass
 class State:
     """Apps by uuid, and the version of the stream on which addresses are taken."""
 
+    takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
     version: int = 0
 
@@ -82,8 +86,6 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        if type(event.data) not in TAKES:
-            return
         match event.data:
             case AddressesTaken():
                 self.version = event.version
@@ -91,17 +93,8 @@ class State:
                 self.apps[app] = App(app, name)
             case AppDestroyed(app=app):
                 del self.apps[app]
-            case (
-                ReleaseCreated()
-                | DeployStarted()
-                | DeploySucceeded()
-                | DeployFailed()
-                | RoutePublished()
-                | ReleaseRetired()
-                | RetireFailed()
-            ) as data:
-                if known := self.apps.get(data.app):
-                    evolve_app(known, event)
+            case AppEvent(app=app) if app in self.apps:
+                evolve_app(self.apps[app], event)
             case _:
                 pass
 
@@ -132,6 +125,6 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
 
 def forget(app: App, current: int) -> None:
     """Drop the releases before the current one that no container comes from: nothing is compared with them any more."""
-    made = {slot.made_by for slot in app.slots()}
+    made = {slot.made_by for serving in app.servings() for slot in serving.slots}
     app.releases = {n: release for n, release in app.releases.items() if n >= current or release.id in made}
     app.failed = {n for n in app.failed if n > current}

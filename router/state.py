@@ -1,10 +1,9 @@
 """What the router knows: a fold over the log of every app's published route, and of what its releases ask for."""
 
 from dataclasses import dataclass, field
+from typing import ClassVar
 
 from services.events import AppCreated, AppDestroyed, Event, Recorded, ReleaseCreated, RoutePublished, types_in
-
-TAKES = types_in(globals())
 
 
 @dataclass
@@ -21,12 +20,11 @@ class App:
 class State:
     """Apps by uuid."""
 
+    takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        if type(event.data) not in TAKES:
-            return
         match event.data:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)

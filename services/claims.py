@@ -13,7 +13,7 @@ from contextlib import contextmanager, suppress
 from services.chain import Cause, Draft
 from services.errors import Conflict, Unavailable
 from services.eventlog import EventLog, Lease
-from services.events import Event, Recorded, work_stream
+from services.events import Claim, Event, Recorded, work_stream
 
 MAX_ATTEMPTS = 5
 
@@ -56,7 +56,7 @@ class Claims:
     def claim(
         self,
         trigger: Recorded[Event],
-        started: Event,
+        started: Claim,
         attempt: int,
         source: str,
         beside: Sequence[Draft] = (),

@@ -141,6 +141,12 @@ class AppEvent(Event):
     app: UuidField
 
 
+class Claim(AppEvent):
+    """On the work's stream, and the only such event that is no outcome: somebody begins it, the `attempt`th time."""
+
+    attempt: int = Field(ge=1)
+
+
 # Keys (gitreceiver)
 
 
@@ -270,10 +276,8 @@ class RefRefused(AppEvent, type="ref.refused", emitter="gitreceiver", terminal=T
 # A build (builder), on work/<push.received id>
 
 
-class BuildStarted(AppEvent, type="build.started", emitter="builder", terminal=True):
+class BuildStarted(Claim, type="build.started", emitter="builder", terminal=True):
     """A builder claimed the push, for the `attempt`th time."""
-
-    attempt: int = Field(ge=1)
 
 
 class BuildSucceeded(AppEvent, type="build.succeeded", emitter="builder"):
@@ -316,11 +320,10 @@ class Slot(BaseModel):
     attempt: int
 
 
-class DeployStarted(AppEvent, type="deploy.started", emitter="deployer", terminal=True):
+class DeployStarted(Claim, type="deploy.started", emitter="deployer", terminal=True):
     """A deployer claimed the release, for the `attempt`th time, and will run exactly these containers."""
 
     release: int
-    attempt: int = Field(ge=1)
     slots: list[Slot]
 
 

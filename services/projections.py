@@ -21,7 +21,10 @@ EVERY = 20_000
 
 
 class Fold(Protocol):
-    """A state that events change, in order, without any other effect."""
+    """A state that events change, in order, without any other effect.
+
+    One that has `takes`, a set of event types, is fed only events of these.
+    """
 
     def evolve(self, event: Recorded[Event]) -> None:
         """Take in the next event."""
@@ -164,10 +167,11 @@ class Projections:
         """Feed the folds. One that cannot take an event in stops them all, before any takes it in twice."""
         if self._failed:
             raise self._failed
-        evolve = [fold.evolve for fold in folds]
+        kinds = {type(event.data) for event in page}
+        takers = {kind: [fold.evolve for fold in folds if kind in getattr(fold, "takes", kinds)] for kind in kinds}
         try:
             for event in page:
-                for take_in in evolve:
+                for take_in in takers[type(event.data)]:
                     take_in(event)
         except Exception as error:
             self._failed = error

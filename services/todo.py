@@ -6,9 +6,9 @@ A message, a start or a timer only makes a service look at it, so a lost, double
 from collections.abc import Callable, Collection
 from typing import Any
 
-from services.events import AppDestroyed, AppEvent, Event, Recorded, work_stream
+from services.events import CATALOGUE, AppDestroyed, AppEvent, Claim, Event, Recorded
 
-DECLARED = frozenset({"trigger", "_until", "_when", "_settled", "_types"})
+DECLARED = frozenset({"trigger", "_until", "_when", "_settled", "_claims", "takes"})
 
 
 class Pending:
@@ -27,10 +27,12 @@ class Pending:
         settled: Collection[type[Event]] = (),
     ) -> None:
         self.trigger = trigger
-        self._until = tuple(until)
+        self._until = frozenset(until)
         self._when = when
-        self._settled = tuple(settled)
-        self._types = frozenset({trigger, *until, *settled, AppDestroyed})
+        self._settled = frozenset(settled)
+        emitters = {kind.EMITTER for kind in until}  # who records an outcome also records the claims
+        self._claims = frozenset(k for k in CATALOGUE.values() if issubclass(k, Claim) and k.EMITTER in emitters)
+        self.takes = frozenset({trigger, *until, *settled, AppDestroyed}) | self._claims
         self._unsettled: dict[str, str] = {}
         self._destroyed: set[str] = set()
         self._attempts: dict[str, int] = {}
@@ -38,25 +40,31 @@ class Pending:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        if type(event.data) not in self._types and event.causationid not in self.items:
-            return
-        data, gone = event.data, subject_app(event) in self._destroyed
-        if isinstance(data, AppDestroyed):
-            self.items = {i: e for i, e in self.items.items() if subject_app(e) != data.app}
-            self._attempts = {i: n for i, n in self._attempts.items() if i in self.items}
-            self._unsettled.pop(data.app, None)
-            self._destroyed.add(data.app)
-        if isinstance(data, self.trigger) and not gone and (self._when is None or self._when(data)):
+        kind, work = type(event.data), event.causationid
+        asks = kind is self.trigger and self._asks(event)
+        if kind is AppDestroyed:
+            self._end(subject_app(event))
+        if asks:
             self.items[event.id] = event
-        elif isinstance(data, self._until) and event.causationid in self.items:
-            del self.items[event.causationid]
-            self._attempts.pop(event.causationid, None)
-            if self._settled:
-                self._unsettled[subject_app(event)] = event.correlationid
-        elif event.causationid in self.items and event.stream == work_stream(event.causationid):
-            self._attempts[event.causationid] = event.version
-        if isinstance(data, self._settled) and self._unsettled.get(subject_app(event)) == event.correlationid:
+        elif work in self.items:
+            if kind in self._until:
+                del self.items[work]
+                self._attempts.pop(work, None)
+                if self._settled:
+                    self._unsettled[subject_app(event)] = event.correlationid
+            elif kind in self._claims:
+                self._attempts[work] = event.version
+        if kind in self._settled and self._unsettled.get(subject_app(event)) == event.correlationid:
             del self._unsettled[subject_app(event)]
+
+    def _asks(self, event: Recorded[Event]) -> bool:
+        return subject_app(event) not in self._destroyed and (self._when is None or self._when(event.data))
+
+    def _end(self, app: str) -> None:
+        self.items = {id_: event for id_, event in self.items.items() if subject_app(event) != app}
+        self._attempts = {id_: number for id_, number in self._attempts.items() if id_ in self.items}
+        self._unsettled.pop(app, None)
+        self._destroyed.add(app)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a snapshot keeps: all but how it was declared."""

@@ -2,14 +2,18 @@
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
+from itertools import islice
+from random import Random
 
 import pytest
 
+from services import chain
 from services.chain import Draft
 from services.events import AppCreated, app_stream
 from services.memorylog import MemoryLog
 from services.projections import Projections
-from tests.unit.story import APP, WHO, Story
+from tests import fleet
+from tests.unit.story import APP, OTHER, WHO, Story
 
 PATIENCE = 10
 
@@ -70,3 +74,24 @@ def test_a_fold_that_fails_stops_all_before_any_takes_an_event_in_twice():
         with pytest.raises(KeyError):
             story.app()
     assert positions.seen == [1]
+
+
+def test_a_fold_that_says_what_it_takes_is_fed_nothing_else():
+    story, positions = Story(), Positions()
+    positions.takes = {AppCreated}
+    story.projections.add(positions)
+    story.app()
+    story.push()
+    story.app(OTHER)
+    assert positions.seen == [1, 3]
+
+
+def test_what_a_fold_does_not_take_would_not_change_it():
+    events = [chain.recorded(row) for row in islice(fleet.rows(Random(1), apps=5, mortality=0.01), 3000)]
+    for name, fed in fleet.folds():
+        given_all = dict(fleet.folds())[name]
+        for event in events:
+            given_all.evolve(event)
+            if type(event.data) in getattr(fed, "takes", {type(event.data)}):
+                fed.evolve(event)
+        assert fed.__getstate__() == given_all.__getstate__(), name
