@@ -7,6 +7,7 @@ import hashlib
 import logging
 import os
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -167,7 +168,9 @@ class Outputs:
         """Forget a story's live output: what counts of it is a blob."""
         (self._folder / correlation).unlink(missing_ok=True)
 
-    def clear(self) -> None:
-        """Forget every story: at start, when nobody follows one yet."""
+    def forget(self, seconds: float) -> None:
+        """Forget every story's output to which nothing was added for so long: its end was followed by nobody."""
         for path in self._folder.iterdir():
-            path.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # its follower was faster
+                if time.time() - path.stat().st_mtime > seconds:
+                    path.unlink()

@@ -6,6 +6,7 @@ import os
 import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from typing import Any, TypeVar
 
 import eventlet
@@ -37,6 +38,8 @@ STOP_GRACE = 5.0
 POLL = 2.0
 AGAIN = 1.0
 WORKERS = 500
+OUTPUT_KEPT = 86400.0
+"""Seconds for which live output is kept that nobody saw the end of: a story that is under way may need it."""
 
 T = TypeVar("T")
 
@@ -52,9 +55,10 @@ class Stop(BaseException):
 def serve(settings: Settings, services: Sequence[str]) -> None:
     """Run the services in this process until it is told to stop, which ends it.
 
-    One that shares its log with others waits for the database and the broker, and stands by while another process
-    plays a role that only one may play. Raises Refused when the home is another's, Unavailable when a port is taken
-    or, if this process is alone, when the log cannot be opened.
+    One that shares its log with others waits for the database and the broker, stands by while another process plays a
+    role that only one may play, and then waits for its port: who had the role may stand still and hold it, until it is
+    killed or goes on and ends. Raises Refused when the home is another's, and Unavailable, if this process is alone,
+    when a port is taken or the log cannot be opened.
     """
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
@@ -103,9 +107,9 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
         health.state = STARTING
         for name in services:
             if name in CHECKED:
-                importlib.import_module(f"{name}.ready").check(settings)
+                _until_there(settings, partial(importlib.import_module(f"{name}.ready").check, settings))
         if "gitreceiver" in services:
-            platform.outputs.clear()
+            platform.outputs.forget(OUTPUT_KEPT)
         runner = ServiceRunner(config)
         for name in services:
             runner.add_service(service_class(name))

@@ -86,6 +86,40 @@ def test_a_second_door_and_a_second_router_stand_by_and_take_over(
     assert source.remote_ref(app) == commit
 
 
+def test_a_door_and_a_router_that_stood_still_too_long_end_when_they_go_on_and_those_that_stood_by_serve(
+    mortal: Cluster, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(mortal, ECHO)
+    source.push(app)
+    first = [service for service in mortal.services if service.name in ("gitreceiver", "router") and not service.ended]
+    second = {service.name: mortal.begin(service.name) for service in first}
+    wait_for(
+        lambda: {states(mortal).get(service.pid) for service in second.values()} == {"standby"}, "two who stand by"
+    )
+
+    with Poller(mortal, app) as visitor:
+        for service in first:
+            service.signal(signal.SIGSTOP)
+        try:
+            second["router"].wait_until_ready()
+            taken = f"waiting: PUSHLOG_SSH_PORT: {mortal.ssh_port} cannot be listened on: Address already in use"
+            wait_for(lambda: taken in second["gitreceiver"].words, "the new door's wait for its port")
+            assert not second["gitreceiver"].ended
+        finally:
+            for service in first:
+                service.signal(signal.SIGCONT)
+        assert [service.wait() for service in first] == [1, 1]
+        for service in first:
+            assert f"another process took over as {service.name}; this one ends" in service.words
+        second["gitreceiver"].wait_until_ready()
+        source.edit("app.py", "one", "two")
+        commit = source.commit()
+        source.push(app)
+        assert mortal.get(app).text == "two"
+    assert visitor.failures == []
+    assert source.remote_ref(app) == commit
+
+
 def states(cluster: Cluster) -> dict[int, str]:
     """What each process of a cluster said last of itself, by its id."""
     told = json.loads(cluster.pushlog("status", "--format", "json", check=False).stdout)

@@ -3,6 +3,7 @@
 import errno
 import os
 import shutil
+import time
 
 import pytest
 
@@ -63,8 +64,10 @@ def test_what_is_kept_of_live_output_has_a_limit(tmp_path):
     assert (bytes(output.kept), Outputs(tmp_path, 5).read("story", 0)) == (b"12345", b"1234567890")
 
 
-def test_a_story_that_nobody_follows_has_no_output(tmp_path):
+def test_output_that_nobody_saw_the_end_of_is_forgotten_and_that_of_a_story_under_way_is_kept(tmp_path):
     outputs = Outputs(tmp_path, 100)
-    outputs.open("over").line("x")
-    outputs.clear()
-    assert outputs.read("over", 0) == b""
+    outputs.open("left").line("x")
+    os.utime(tmp_path / "left", (0, time.time() - 1000))
+    outputs.open("under-way").line("x")
+    outputs.forget(900)
+    assert (outputs.read("left", 0), outputs.read("under-way", 0)) == (b"", b"x\n")
