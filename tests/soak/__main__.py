@@ -11,11 +11,16 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from random import Random
 
+from tests import postgres, rabbitmq
 from tests.bench.idle import pss
+from tests.e2e.cluster import Cluster
 from tests.e2e.harness import Instance
 from tests.soak.acts import USUAL, VIOLENT, Act, Soak, create
 from tests.soak.agreement import Agreement
@@ -23,15 +28,26 @@ from tests.soak.agreement import Agreement
 
 @dataclass
 class Sample:
-    """What the platform's process held at a moment: MB of memory, and descriptors."""
+    """What the platform's processes held at a moment: MB of memory, and descriptors by kind."""
 
-    acts: int
     memory: float
-    descriptors: int
+    descriptors: Counter[str]
 
     @classmethod
-    def now(cls, acts: int, pid: int) -> "Sample":
-        return cls(acts, pss(pid), len(os.listdir(f"/proc/{pid}/fd")))
+    def now(cls, pids: Sequence[int]) -> "Sample":
+        return cls(sum(map(pss, pids)), Counter(kind for pid in pids for kind in kinds(pid)))
+
+
+def kinds(pid: int) -> Iterator[str]:
+    """What each descriptor of a process is: the name of a file, or what else it is."""
+    unix = {line.split()[6]: line.split()[7:] for line in Path("/proc/net/unix").read_text().splitlines()[1:]}
+    for link in Path(f"/proc/{pid}/fd").iterdir():
+        with suppress(FileNotFoundError):
+            target = os.readlink(link)
+            if target.startswith("socket:"):
+                yield "local connection" if target[8:-1] in unix else "TCP connection"
+            else:
+                yield target.partition(":")[0] if target[0] != "/" else Path(target).name
 
 
 def main() -> int:
@@ -39,16 +55,31 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="script/soak", description=__doc__)
     parser.add_argument("minutes", type=float, metavar="MINUTES")
     parser.add_argument("--seed", type=int, default=int.from_bytes(os.urandom(4)), help="(a new one)")
+    parser.add_argument("--cluster", action="store_true", help="a process per service, on PostgreSQL and RabbitMQ")
     asked = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    with tempfile.TemporaryDirectory(prefix="pushlog-soak-") as folder:
+    with tempfile.TemporaryDirectory(prefix="pushlog-soak-") as folder, ExitStack() as stack:
         Path(folder).chmod(0o711)  # nginx's workers pass through
-        instance = Instance(Path(folder) / "home", f"soak-{os.getpid()}")
-        try:
-            instance.start()
-            return run(Soak(instance, Path(folder), Random(asked.seed)), asked.minutes * 60, asked.seed)
-        finally:
-            instance.purge()
+        instance = (cluster if asked.cluster else embedded)(Path(folder), stack)
+        stack.callback(instance.purge)
+        instance.start()
+        return run(Soak(instance, Path(folder), Random(asked.seed)), asked.minutes * 60, asked.seed)
+
+
+def embedded(folder: Path, stack: ExitStack) -> Instance:
+    """An instance of one process, which does not run yet."""
+    return Instance(folder / "home", f"soak-{os.getpid()}")
+
+
+def cluster(folder: Path, stack: ExitStack) -> Instance:
+    """One of a process per service, with a broker and a database server that go when `stack` ends."""
+    (folder / "rabbitmq").mkdir()
+    broker, server = rabbitmq.started(folder / "rabbitmq"), postgres.Server()
+    stack.callback(broker.close)
+    stack.callback(server.remove)
+    database = stack.enter_context(server.database())
+    urls = {"LOG_URL": database.url, "LOG_OWNER_URL": database.owner_url, "BROKER_URL": broker.url()}
+    return Cluster(folder / "home", f"soak-{os.getpid()}", urls=urls)
 
 
 def run(soak: Soak, seconds: float, seed: int) -> int:
@@ -69,10 +100,10 @@ def run(soak: Soak, seconds: float, seed: int) -> int:
             disagreement = f"after {act.__name__}: {error}"
         done[act.__name__] += 1
         if passed >= seconds / 2:
-            samples.append(Sample.now(sum(done.values()), soak.instance.pid))
+            samples.append(Sample.now(soak.instance.pids))
     print(table(soak, done, samples, agreement, time.monotonic() - start, seed))
     if disagreement:
-        print(f" !     {disagreement}\n{(soak.instance.home / 'pushlog.log').read_text()[-4000:]}")
+        print(f" !     {disagreement}", *(path.read_text()[-4000:] for path in logs(soak)), sep="\n")
     return 1 if disagreement else 0
 
 
@@ -85,11 +116,20 @@ def table(
     lines += [f"  {count:4}  {name.replace('_', ' ')}" for name, count in done.most_common()]
     if samples:
         quarter = max(1, len(samples) // 4)
-        for title, part in (("first", samples[:quarter]), ("last", samples[-quarter:])):
+        parts = samples[:quarter], samples[-quarter:]
+        for title, part in zip(("first", "last"), parts, strict=True):
             memory = sum(sample.memory for sample in part) / len(part)
-            descriptors = sum(sample.descriptors for sample in part) / len(part)
+            descriptors = sum(sample.descriptors.total() for sample in part) / len(part)
             lines.append(f"  {title} quarter of the quiet half: {memory:.0f} MB, {descriptors:.0f} descriptors")
+        first, last = (sum((sample.descriptors for sample in part), Counter[str]()) for part in parts)
+        grown = {kind: (last[kind] - first[kind]) / quarter for kind in last if last[kind] > first[kind] + quarter}
+        lines += [f"    {more:+.0f} {kind}" for kind, more in grown.items()]
     return "\n".join(lines)
+
+
+def logs(soak: Soak) -> Iterator[Path]:
+    """What the platform's processes said of themselves."""
+    return chain(soak.folder.glob("soak-*.log"), soak.instance.home.glob("pushlog.log"))
 
 
 def say(text: str) -> None:
