@@ -5,7 +5,7 @@ refusal means to them.
 """
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,6 +13,7 @@ import docker
 import requests
 import urllib3
 from docker.errors import APIError, DockerException
+from docker.transport import UnixHTTPAdapter
 from docker.utils import kwargs_from_env
 
 from services.errors import Unavailable
@@ -21,14 +22,32 @@ VERSION = "1.41"
 ASK, CHANGE, WORK = 7.0, 30.0, 600.0
 """Seconds without a sign of Docker: for a question, so that a command's asker hears within 10 s; for a change of a
 container; and for what moves an app's files, which may be gigabytes."""
+BASE = "http+docker://localhost"
+AT_ONCE = 64
+"""How many connections are kept for the next time; there are as many as were ever in use at once."""
 
 
 class NoAnswer(Unavailable):
     """Docker is not there, hangs, or hung up: nothing else that is asked of it will be answered either."""
 
 
+class Socket(UnixHTTPAdapter):
+    """The way to a local socket. The library keeps an open connection for each URL it asked last; here they are one's
+    that is free.
+    """
+
+    def get_connection(self, url: str | bytes, proxies: Mapping[str, str] | None = None) -> Any:
+        """See UnixHTTPAdapter: what is asked plays no part."""
+        return super().get_connection(BASE, proxies)
+
+
 class Api(docker.APIClient):
     """Docker's API with a deadline by what is asked, unless a call gives one of its own."""
+
+    def __init__(self, **arguments: Any) -> None:
+        super().__init__(**arguments)
+        if isinstance(local := self.get_adapter(self.base_url), UnixHTTPAdapter):
+            self.mount("http+docker://", Socket(local.socket_path, self.timeout, max_pool_size=AT_ONCE))
 
     def send(self, request: requests.PreparedRequest, **kwargs: Any) -> requests.Response:
         """See requests.Session.send."""

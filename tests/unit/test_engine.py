@@ -1,6 +1,8 @@
 """How long Docker is waited for, and what is said when it does not answer."""
 
 import socket
+import socketserver
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -44,6 +46,27 @@ def test_an_engine_that_is_not_there_is_unavailable_with_the_systems_words(monke
     monkeypatch.setenv("DOCKER_HOST", "tcp://127.0.0.1:1")
     with pytest.raises(Unavailable, match=r"^Docker does not answer: Connection refused$"), engine.answering():
         engine.connect().ping()
+
+
+def test_one_connection_serves_whatever_is_asked_in_turn(tmp_path, monkeypatch):
+    connections, answer = [], b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n[]"
+
+    class Engine(socketserver.StreamRequestHandler):
+        def handle(self):
+            connections.append(self)
+            while line := self.rfile.readline():
+                if line == b"\r\n":
+                    self.wfile.write(answer)
+
+    with socketserver.ThreadingUnixStreamServer(str(tmp_path / "docker.sock"), Engine) as server:
+        monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/docker.sock")
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        client = engine.connect()
+        for name in "abc":
+            client.api.diff(name)
+        client.close()
+        server.shutdown()
+    assert len(connections) == 1
 
 
 def test_what_docker_refuses_is_left_to_the_asker():
