@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 from collections import defaultdict
 
 import pytest
@@ -19,6 +20,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         choices=["embedded", "cluster"],
         help="run the end-to-end tests on one process (the default), or on one process per service; may be given twice",
     )
+
+
+def pytest_configure() -> None:
+    """Has SIGTERM end the run as Ctrl-C does: instances, containers and servers of the tests are taken down."""
+    signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end", returncode=143))
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
