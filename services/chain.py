@@ -16,11 +16,9 @@ GENESIS = "0" * 64
 
 def uuid7() -> str:
     """A fresh UUID version 7 (RFC 9562): 48 bits of Unix milliseconds, then random bits."""
-    value = (time.time_ns() // 1_000_000 & (1 << 48) - 1) << 80 | int.from_bytes(os.urandom(10), "big")
-    value = value & ~(0xF << 76) | 0x7 << 76
-    value = value & ~(0x3 << 62) | 0x2 << 62
-    text = f"{value:032x}"
-    return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
+    drawn = os.urandom(10)
+    begins, text = f"{time.time_ns() // 1_000_000:012x}", drawn.hex()
+    return f"{begins[:8]}-{begins[8:]}-7{text[1:4]}-{'89ab'[drawn[2] >> 6]}{text[5:8]}-{text[8:]}"
 
 
 def now() -> str:
