@@ -88,7 +88,8 @@ def decode(type: str, schema: int, data: str) -> Event:
         raise BrokenLog(f"the log holds {type} in schema {schema}, not in 1 to {model.SCHEMA}; upgrade Pushlog")
     try:
         if schema == model.SCHEMA:
-            return model.model_validate_json(data)
+            event: Event = model.__pydantic_validator__.validate_json(data)  # model_validate_json takes 0.2 µs more
+            return event
         fields = json.loads(data)
         for version in range(schema, model.SCHEMA):
             fields = UPCASTERS[type, version](fields)
