@@ -37,6 +37,12 @@ class Session(ABC):
         count: int = self.cursor.rowcount
         return count
 
+    def close(self) -> None:
+        """End the connection, and with it what is not committed."""
+        # SQLite's would go on, its locks held, for as long as a statement of the cursor's is known, be it by a trace
+        self.cursor.close()
+        self.connection.close()
+
     @abstractmethod
     def begin_reading(self) -> None:
         """See one state of the database from now on, waiting for no writer."""
@@ -107,7 +113,7 @@ class Transactions:
             try:
                 yield session
             except self._engine.dialect.loaded_dbapi.Error:
-                session.connection.close()
+                session.close()
                 raise
             except BaseException:
                 self._roll_back(session)
@@ -123,7 +129,7 @@ class Transactions:
             session = self._idle.pop()
             if session.alive():
                 return session
-            session.connection.close()
+            session.close()
         connection = self._engine.raw_connection()
         driver = connection.dbapi_connection
         connection.detach()
@@ -133,7 +139,7 @@ class Transactions:
         try:
             session.connection.rollback()
         except self._engine.dialect.loaded_dbapi.Error:  # what is not committed is undone at the latest by its end
-            session.connection.close()
+            session.close()
         else:
             self._idle.append(session)
 
@@ -145,4 +151,4 @@ class Transactions:
 
     def _dispose(self, _engine: sa.Engine) -> None:
         while self._idle:
-            self._idle.pop().connection.close()
+            self._idle.pop().close()
