@@ -122,6 +122,9 @@ def key_stream(fingerprint: str) -> str:
     return f"key/{fingerprint}"
 
 
+AUDIT = "audit"
+"""What was asked of the platform itself, or refused."""
+
 ADDRESSES = "addresses"
 """Which addresses of the apps' network were taken, one deploy after the other."""
 
@@ -188,7 +191,19 @@ class AppCreated(AppEvent, type="app.created", emitter="configsvc", terminal=Tru
 
 
 class AppDestroyed(AppEvent, type="app.destroyed", emitter="configsvc"):
-    """On `app/<uuid>`: the app is gone; its containers, route and repository follow."""
+    """On `app/<uuid>`: the app serves no more; its containers and route follow. For a while it can be had back."""
+
+    name: AppNameField
+
+
+class AppRestored(AppEvent, type="app.restored", emitter="configsvc", terminal=True):
+    """On `app/<uuid>`: a destroyed app exists again under `name`, with the releases and settings that it had."""
+
+    name: AppNameField
+
+
+class AppShredded(AppEvent, type="app.shredded", emitter="configsvc", terminal=True):
+    """On `app/<uuid>`: a destroyed app cannot be had back; its key, images and repository follow."""
 
     name: AppNameField
 
@@ -241,6 +256,25 @@ class ReleaseRefused(AppEvent, type="release.refused", emitter="configsvc", term
     """On `app/<uuid>`: no release was made of a build; `reason` is a sentence."""
 
     reason: str
+
+
+# Who asked for what and was refused (gitreceiver)
+
+
+class CommandRefused(Event, type="command.refused", emitter="gitreceiver", terminal=True):
+    """On `audit`: what a known key asked for was refused, `count` times within a minute; the last time for `reason`.
+
+    Who, from where and which command line stand beside the data, as of the last time.
+    """
+
+    reason: str
+    count: int = Field(ge=1)
+
+
+class KeyringRekeyed(Event, type="keyring.rekeyed", emitter="gitreceiver", terminal=True):
+    """On `audit`: another master key wraps the data keys, of which there were `keys`."""
+
+    keys: int = Field(ge=0)
 
 
 # A push (gitreceiver)
@@ -301,6 +335,21 @@ class BuildFailed(AppEvent, type="build.failed", emitter="builder", terminal=Tru
     output: DigestField | None
 
 
+class ImageRestored(AppEvent, type="image.restored", emitter="builder", terminal=True):
+    """On `work/<push.received id>`: the image `image` was gone and is made again; on this host it is `restored`."""
+
+    image: DigestField
+    restored: DigestField
+    stack: DigestField
+
+
+class ImageLost(AppEvent, type="image.lost", emitter="builder", terminal=True):
+    """On `work/<push.received id>`: the image `image` is gone and could not be made again; `reason` is a sentence."""
+
+    image: DigestField
+    reason: str
+
+
 # A deploy (deployer) and its route (router), on work/<release.created id>
 
 
@@ -335,6 +384,13 @@ class AddressesTaken(AppEvent, type="addresses.taken", emitter="deployer", termi
     """
 
     addresses: list[str]
+
+
+class ContainersMoved(AppEvent, type="containers.moved", emitter="deployer", terminal=True):
+    """The current release's containers answer elsewhere from here on: the apps' network has other addresses now."""
+
+    release: int
+    slots: list[Slot]
 
 
 class DeploySucceeded(AppEvent, type="deploy.succeeded", emitter="deployer"):
