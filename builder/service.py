@@ -5,6 +5,7 @@ from typing import Any
 from builder import answers, ports
 from builder.on_app_destroyed import mend, on_app_destroyed
 from builder.on_push_received import given_up, on_push_received
+from services import past
 from services.bus import Port, rpc
 from services.events import AppDestroyed, BuildFailed, BuildSucceeded, PushReceived, Recorded
 from services.hops import at_start, on
@@ -42,3 +43,7 @@ class Service:
     @rpc
     def build_output(self, name: str, build: str | None = None) -> Json:
         return answers.build_output(self.ports, name, build)
+
+    @rpc
+    def state(self, path: list[str]) -> Json:
+        return past.answer(self.ports, path)

@@ -9,6 +9,7 @@ from cli.dispatch import run
 from cli.parsing import parse
 from cli.values import Record
 from services.errors import PushlogError, Unavailable
+from services.eventlog import EventLog
 
 
 class Alone:
@@ -19,11 +20,16 @@ class Alone:
     columns = 80
     domain = "localhost"
     http_port = 80
-    quiet = force = False
+    quiet = force = dry_run = False
     format = "text"
+    at: int | None = None
 
     def __init__(self) -> None:
         self.tty = os.isatty(1)
+
+    @property
+    def log(self) -> EventLog:
+        raise _nobody()
 
     def permits(self, needs: str, app: str | None) -> bool:
         return False

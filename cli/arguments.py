@@ -1,14 +1,17 @@
 """Arguments that many commands share. Their values are checked while the words are read, before any RPC."""
 
 from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 import click
 
 from services import names
 from services.errors import BadInput
 
+T = TypeVar("T")
 
-def checked(check: Callable[[str], str]) -> Callable[[click.Context, click.Parameter, str | None], str | None]:
+
+def checked(check: Callable[[str], T]) -> Callable[[click.Context, click.Parameter, str | None], T | None]:
     """A click callback that puts a value that was given through `check`, which raises BadInput for a bad one."""
     return lambda _ctx, _param, value: None if value is None else check(value)
 

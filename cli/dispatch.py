@@ -1,5 +1,6 @@
 """Runs one command line from its words to its exit code, for SSH and for the local `pushlog` alike."""
 
+import json
 import logging
 import traceback
 from collections.abc import Sequence
@@ -9,7 +10,9 @@ from cli.parsing import Line, parse, wants_trace
 from cli.parsing import masked as masked
 from cli.render import render, warn
 from cli.table import Context
-from services.errors import NoSuchApp, PushlogError, Refused
+from cli.values import Rehearsed
+from services.errors import NoSuchApp, PushlogError, Refused, WouldRecord
+from services.moments import moment, position_at
 
 logger = logging.getLogger("pushlog.cli")
 ANSWER_LIMIT = 256
@@ -23,6 +26,8 @@ def run(context: Context, argv: Sequence[str]) -> int:
     """
     try:
         return _perform(context, parse(argv))
+    except WouldRecord as told:
+        return render(context, Rehearsed(json.loads(str(told))))
     except PushlogError as error:
         return _fail(context, str(error), error.exit_code)
     except Exception as error:  # the operator sees it in the platform's log, the asker as a sentence
@@ -35,10 +40,11 @@ def run(context: Context, argv: Sequence[str]) -> int:
 
 def _perform(context: Context, line: Line) -> int:
     command, app = line.command, line.params.get("app")
-    context.quiet, context.force, context.format = line.quiet, line.force, line.format
+    context.quiet, context.force, context.format, context.dry_run = line.quiet, line.force, line.format, line.dry_run
+    context.at = None if line.at is None else position_at(context.log, moment(line.at))
     if command.needs != "nothing" and not context.permits(command.needs, app):
         raise Refused(f"{command.name}: permission denied")
-    if command.destroys and not context.force:
+    if command.destroys and not context.force and not context.dry_run:
         _confirm(context, line.params[command.destroys])
     return render(context, command.function(context, **line.params))
 

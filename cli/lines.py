@@ -28,6 +28,11 @@ def event_line(event: Record) -> str:
     return visible(f"{fields}  {event_detail(event['data'])}".rstrip())
 
 
+def draft_line(draft: Record) -> str:
+    """An event that would be recorded: type, subject, and what its data comes to."""
+    return visible(f"{draft['type']:<17}  {draft['subject']}  {event_detail(draft['data'])}".rstrip())
+
+
 def event_detail(data: Record) -> str:
     """The short of an event's data. Config shows as its keys alone."""
     told = [tell(data[key]) for key, tell in DETAILS.items() if data.get(key)]

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 import click
 
-from cli.table import COMMANDS, Command, find, nouns
+from cli.table import AT, COMMANDS, DRY_RUN, Command, find, nouns
 from services.errors import BadInput
 from services.names import shown
 
@@ -79,6 +79,8 @@ def _entry(command: Command) -> str:
         for param in _shown(command)
         if isinstance(param, click.Option) and param.help
     ]
+    lines += [f"    --dry-run: {DRY_RUN}"] if command.records else []
+    lines += [f"    --at TIME|POSITION: {AT}"] if command.at else []
     if command.aliases:
         lines.append(f"    Also: {', '.join(command.aliases)}")
     return "\n".join(lines) + "\n"

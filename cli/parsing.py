@@ -39,6 +39,8 @@ class Line:
     quiet: bool = False
     force: bool = False
     format: str = "text"
+    at: str | None = None
+    dry_run: bool = False
 
 
 def wants_trace(argv: Sequence[str]) -> bool:
@@ -74,8 +76,8 @@ def parse(argv: Sequence[str]) -> Line:
     except HelpWanted:
         return _help(name)
     quiet, force = params.pop("quiet"), params.pop("force", False)
-    wanted = params.pop("format", "text")
-    return Line(command, params, flags.quiet or quiet, flags.force or force, wanted)
+    wanted, at, dry_run = params.pop("format", "text"), params.pop("at"), params.pop("dry_run")
+    return Line(command, params, flags.quiet or quiet, flags.force or force, wanted, at, dry_run)
 
 
 def needs_words(command: Command) -> bool:
@@ -150,7 +152,7 @@ def _split(argv: Sequence[str]) -> tuple[Globals, str, list[str]]:
         elif flag in ("--help", "-h", "--version") and not equals:
             words = ["version" if flag == "--version" else "help"]
         elif flag in ("--dry-run", "--at"):
-            raise BadInput(f"{flag}: is not supported yet; run the command without")
+            raise BadInput(f"{flag}: stands behind the command; allowed before it are {GLOBAL_FLAGS}")
         else:
             raise BadInput(f"{shown(flag)}: is not a global flag; allowed before the command are {GLOBAL_FLAGS}")
     name, *rest = words or ["help"]

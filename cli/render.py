@@ -3,9 +3,24 @@
 import json
 from collections.abc import Callable, Iterable, Sequence
 
-from cli.lines import bare_log_line, event_line, log_line, visible
+from cli.lines import bare_log_line, draft_line, event_line, log_line, visible
 from cli.table import Context
-from cli.values import Batches, Code, Done, Events, Formation, Listing, LogLines, Pairs, Record, Reports, Text, Value
+from cli.values import (
+    Batches,
+    Code,
+    Done,
+    Events,
+    Formation,
+    Listing,
+    LogLines,
+    Pairs,
+    Proof,
+    Record,
+    Rehearsed,
+    Reports,
+    Text,
+    Value,
+)
 from services.errors import BadInput, Unavailable
 
 INDENT = " " * 7
@@ -21,6 +36,8 @@ def render(context: Context, value: Value) -> int:
             return number
         case Done():
             return _done(context, value)
+        case Proof():
+            return _proof(context, value)
         case Text(text):
             if text:
                 _write(context, text if text.endswith("\n") else text + "\n")
@@ -28,6 +45,8 @@ def render(context: Context, value: Value) -> int:
             _stream(context, batches, bare_log_line if bare else log_line)
         case Events(batches):
             _stream(context, batches, event_line)
+        case Rehearsed(events):
+            _stream(context, [events], draft_line)
         case _:
             lines = json_lines(value) if context.format == "json" else text_lines(value, context)
             _write(context, "".join(line + "\n" for line in lines))
@@ -111,6 +130,17 @@ def _bare(noun: str, rows: Record, flag: str) -> str:
         if known in rows:
             return str(rows[known])
     raise BadInput(f"Invalid flag passed, valid flags: {', '.join(f'--{known}' for known in sorted(rows))}")
+
+
+def _proof(context: Context, value: Proof) -> int:
+    if context.tty and context.format == "text":
+        (context.write if value.holds else context.write_err)(
+            f"{'-----> ' if value.holds else ' !     '}{visible(value.said)}\n".encode()
+        )
+        _write(context, "".join(f"{INDENT}{line}\n" for line in _pairs({k: str(v) for k, v in value.found.items()})))
+    else:
+        _write(context, _json({"holds": value.holds, "said": value.said, **value.found}) + "\n")
+    return 0 if value.holds else 1
 
 
 def _done(context: Context, value: Done) -> int:

@@ -12,6 +12,7 @@ import click
 
 from cli.values import Record, Value
 from services.errors import BadInput
+from services.eventlog import EventLog
 
 Needs = Literal["nothing", "read", "write", "admin"]
 
@@ -19,7 +20,8 @@ Needs = Literal["nothing", "read", "write", "admin"]
 class Context(Protocol):
     """One run of one command: who asks, over what, and what the platform does for them.
 
-    `run` sets `quiet`, `format` ("text" or "json") and `force` from the command line before the command sees them.
+    `run` sets `quiet`, `format` ("text" or "json"), `force`, `dry_run` and `at` (the position of the log whose state is
+    asked for) from the command line before the command sees them.
     Reading, writing, `pause` and what `follow` and `events` yield raise a PushlogError once the client is gone.
     """
 
@@ -33,12 +35,22 @@ class Context(Protocol):
     quiet: bool
     format: str
     force: bool
+    at: int | None
+    dry_run: bool
+
+    @property
+    def log(self) -> EventLog:
+        """The log, to be read."""
 
     def permits(self, needs: str, app: str | None) -> bool:
         """Whether the actor holds the permission, for the app if one is named."""
 
     def call(self, service: str, method: str, **kwargs: Any) -> Any:
-        """An RPC with a deadline. Raises the errors of services/errors.py; Unavailable when none answered."""
+        """An RPC with a deadline, about the state at `at` if that is set.
+
+        With `dry_run` one that records raises WouldRecord instead. Raises the errors of services/errors.py; Unavailable
+        when none answered.
+        """
 
     def read_stdin(self, limit: int) -> bytes:
         """The whole input. Raises BadInput when it is longer than `limit` bytes."""
@@ -73,6 +85,9 @@ class Context(Protocol):
 
 Function = Callable[..., Value]
 
+DRY_RUN = "Only print the events that it would record first; nothing is recorded."
+AT = "The answer as it was then."
+
 
 @dataclass(frozen=True, slots=True)
 class Command:
@@ -80,7 +95,8 @@ class Command:
 
     `owner` is the service that it asks; `records` says that it appends to the log. `secrets` names the parameter whose
     `KEY=VALUE` words are masked where a command line is kept, `destroys` the one that must be typed again. A `report`
-    takes `[<app>] [--flag]` and is called with both.
+    takes `[<app>] [--flag]` and is called with both. `at` says that its answer is a fold of the log, so that it can be
+    had as of any moment.
     """
 
     name: str
@@ -92,6 +108,7 @@ class Command:
     secrets: str | None
     destroys: str | None
     reads_stdin: bool
+    at: bool
     aliases: tuple[str, ...]
     function: Function
     parser: click.Command
@@ -128,6 +145,7 @@ def command(
     secrets: str | None = None,
     destroys: str | None = None,
     reads_stdin: bool = False,
+    at: bool = False,
     aliases: tuple[str, ...] = (),
 ) -> Callable[[Function], Function]:
     """Enter a function into the table; its click decorators stand below this one. `owner` "" is the door itself."""
@@ -139,7 +157,7 @@ def command(
             parser.params.append(
                 click.Argument(["words"], nargs=-1, type=click.UNPROCESSED, metavar="[<app>] [<flag>]")
             )
-        parser.params += _common(name, json=json or report, destroys=destroys)
+        parser.params += _common(name, json=json or report, destroys=destroys, records=records, at=at)
         reads = reads_stdin or destroys is not None
         row = Command(
             name=name,
@@ -151,6 +169,7 @@ def command(
             secrets=secrets,
             destroys=destroys,
             reads_stdin=reads,
+            at=at,
             aliases=aliases,
             function=function,
             parser=parser,
@@ -175,23 +194,28 @@ def nouns() -> list[str]:
     return sorted({command.noun for command in COMMANDS.values()})
 
 
-def _common(name: str, *, json: bool, destroys: str | None) -> list[click.Parameter]:
+def _common(name: str, *, json: bool, destroys: str | None, records: bool, at: bool) -> list[click.Parameter]:
     """The flags that commands share. `dispatch` takes them off before the function is called."""
 
     def wants_help(_ctx: click.Context, _param: click.Parameter, given: bool) -> None:
         if given:
             raise HelpWanted
 
-    def refuse(_ctx: click.Context, param: click.Parameter, given: object) -> None:
-        if given:
-            raise BadInput(f"{name}: {param.opts[0]} is not supported yet; run it without")
+    def takes(allowed: bool, why: str) -> Callable[[click.Context, click.Parameter, Any], Any]:
+        def check(_ctx: click.Context, param: click.Parameter, given: Any) -> Any:
+            if given and not allowed:
+                raise BadInput(f"{name}: {param.opts[0]} is for commands {why}; run it without")
+            return given
 
+        return check
+
+    dry, past = takes(records, "that record something"), takes(at, "whose answer is folded from the log")
     shared: list[click.Parameter] = [
         click.Option(
             ["--help", "-h"], is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=wants_help
         ),
-        click.Option(["--dry-run"], is_flag=True, is_eager=True, expose_value=False, hidden=True, callback=refuse),
-        click.Option(["--at"], metavar="TIME", is_eager=True, expose_value=False, hidden=True, callback=refuse),
+        click.Option(["--dry-run", "dry_run"], is_flag=True, hidden=True, callback=dry),
+        click.Option(["--at", "at"], metavar="TIME|POSITION", hidden=True, callback=past),
         click.Option(["-q", "--quiet", "quiet"], is_flag=True, hidden=True, help="The bare result, without headers."),
     ]
     if json:

@@ -70,6 +70,22 @@ class Events:
 
 
 @dataclass(frozen=True, slots=True)
+class Rehearsed:
+    """The events that a command would record first: `type`, `stream`, `subject` and `data` of each."""
+
+    events: Sequence[Record]
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What was looked at holds, or does not: one sentence, and what was found. JSON where nobody looks on."""
+
+    holds: bool
+    said: str
+    found: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Done:
     """Something was done. `correlation` names what it set in motion, to be followed until its end."""
 
@@ -86,7 +102,7 @@ class Code:
     number: int
 
 
-Value = Listing | Pairs | Formation | Reports | Text | LogLines | Events | Done | Code
+Value = Listing | Pairs | Formation | Reports | Text | LogLines | Events | Rehearsed | Proof | Done | Code
 
 
 def changed(message: str, answer: Record, details: Mapping[str, str] | None = None) -> Done:

@@ -10,6 +10,7 @@ from configsvc.state import App
 from services import names
 from services.chain import Cause
 from services.decide import Decision, commit
+from services.errors import Refused
 from services.events import ReleaseCreated
 
 Json = dict[str, Any]
@@ -87,6 +88,56 @@ def releases(ports: Ports, name: str) -> list[Json]:
         }
         for release in reversed(_app(ports, name).releases.values())
     ]
+
+
+def desired(ports: Ports, name: str | None = None) -> dict[str, Json]:
+    """What every app should be, or one, by name: all that a release holds, config sealed. Raises NoSuchApp."""
+    found = [_app(ports, name)] if name else _apps(ports)
+    return {
+        app.name: {
+            "app": app.id,
+            "release": app.current.data.number if app.current else None,
+            "image": app.base.data.image if app.base else None,
+            "commit": app.base.data.commit if app.base else None,
+            "config": dict(app.config),
+            "formation": changes.wanted(app),
+            "domains": list(app.domains),
+        }
+        for app in found
+    }
+
+
+def blame(ports: Ports, name: str, key: str | None = None) -> list[Json]:
+    """Of each setting of an app, or the one config `key`, since when it is as it is, and by which event and whom.
+
+    Raises NoSuchApp, or Refused for a key that was never set.
+    """
+    app = _app(ports, name)
+    since = {setting: at for setting, at in app.since.items() if key is None or setting == f"config {key}"}
+    if key is not None and not since:
+        raise Refused(f"config: {key} was never set in {name}; see: log:blame {name}")
+    present = {f"config {k}" for k in app.config} | {f"domain {host}" for host in app.domains}
+    rows = []
+    for setting, at in sorted(since.items()):
+        [event] = ports.log.read(at - 1, 1)
+        gone = setting.startswith(("config ", "domain ")) and setting not in present
+        rows.append(
+            {
+                "setting": setting,
+                "is": "gone" if gone else "there",
+                "position": at,
+                "type": event.type,
+                "when": event.time,
+                "by": event.actor,
+                "command": event.command,
+            }
+        )
+    return rows
+
+
+def _apps(ports: Ports) -> list[App]:
+    ports.projections.catch_up()
+    return [ports.state.named(name) for name in sorted(ports.state.names)]
 
 
 def _app(ports: Ports, name: str) -> App:

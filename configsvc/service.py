@@ -4,6 +4,7 @@ from typing import Any
 
 from configsvc import answers, ports
 from configsvc.on_build_succeeded import given_up, on_build_succeeded
+from services import past
 from services.bus import Port, rpc
 from services.events import BuildSucceeded, Recorded, ReleaseCreated, ReleaseRefused
 from services.hops import on
@@ -62,5 +63,17 @@ class Service:
         return answers.change_domains(self.ports, name, add, remove, cause)
 
     @rpc
+    def desired(self, name: str | None = None) -> dict[str, Json]:
+        return answers.desired(self.ports, name)
+
+    @rpc
+    def blame(self, name: str, key: str | None = None) -> list[Json]:
+        return answers.blame(self.ports, name, key)
+
+    @rpc
     def releases(self, name: str) -> list[Json]:
         return answers.releases(self.ports, name)
+
+    @rpc
+    def state(self, path: list[str]) -> Json:
+        return past.answer(self.ports, path)

@@ -37,7 +37,11 @@ class Release:
 
 @dataclass
 class App:
-    """An app's desired state: `config` is sealed, `domains` in the order they were added."""
+    """An app's desired state: `config` is sealed, `domains` in the order they were added.
+
+    `since` tells of each setting (`config KEY`, `domain HOST`, `scale PROCESS`, `image`) the position of the event that
+    made it what it is.
+    """
 
     id: str
     name: str
@@ -46,6 +50,7 @@ class App:
     formation: dict[str, int] = field(default_factory=dict)
     domains: list[str] = field(default_factory=list)
     releases: dict[int, Release] = field(default_factory=dict)
+    since: dict[str, int] = field(default_factory=dict)
 
     @property
     def current(self) -> Release | None:
@@ -100,17 +105,21 @@ class State:
             case DomainTaken(app=app, host=host):
                 self.domains[host] = app
                 self.apps[app].domains.append(host)
+                self.apps[app].since[f"domain {host}"] = event.position
             case DomainFreed(app=app, host=host):
                 del self.domains[host]
                 if app in self.apps:
                     self.apps[app].domains.remove(host)
+                    self.apps[app].since[f"domain {host}"] = event.position
             case ConfigChanged(app=app) as change:
                 config = self.apps[app].config
                 config.update(change.set)
                 for key in change.unset:
                     config.pop(key, None)
+                self.apps[app].since |= {f"config {key}": event.position for key in [*change.set, *change.unset]}
             case FormationChanged(app=app) as change:
                 self.apps[app].formation.update(change.formation)
+                self.apps[app].since |= {f"scale {process}": event.position for process in change.formation}
             case _:
                 self._evolve_release(event)
 
@@ -119,6 +128,8 @@ class State:
         match data:
             case ReleaseCreated(app=app) if app in self.apps:
                 status = "pending" if data.deploy else "recorded"
+                if (before := self.apps[app].base) is None or before.data.image != data.image:
+                    self.apps[app].since["image"] = event.position
                 self.apps[app].releases[data.number] = Release(
                     data, event.id, event.correlationid, event.actor, event.time, status
                 )

@@ -10,6 +10,7 @@ from deployer.on_route_published import given_up as retire_given_up
 from deployer.on_route_published import on_route_published
 from deployer.on_route_rejected import given_up as rejected_given_up
 from deployer.on_route_rejected import on_route_rejected
+from services import past
 from services.bus import Port, rpc
 from services.events import (
     AppDestroyed,
@@ -82,3 +83,7 @@ class Service:
     @rpc
     def endpoints(self, app: str, release: int) -> list[str]:
         return answers.endpoints(self.ports, app, release)
+
+    @rpc
+    def state(self, path: list[str]) -> Json:
+        return past.answer(self.ports, path)

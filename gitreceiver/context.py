@@ -10,7 +10,7 @@ from gitreceiver.ports import Ports
 from gitreceiver.session import Session
 from services.chain import Cause
 from services.errors import NoSuchApp
-from services.events import AppEvent, CloudEvent, Event, Recorded
+from services.events import MASK, AppEvent, CloudEvent, Event, Recorded
 
 RECORDING = {
     "create_app",
@@ -36,8 +36,10 @@ class SessionContext:
         self.actor, self.origin, self.user = session.actor, session.origin, session.user
         self.tty, self.columns = session.tty, session.columns
         self.domain, self.http_port = ports.settings.domain, ports.settings.http_port
-        self.quiet = self.force = False
+        self.quiet = self.force = self.dry_run = False
         self.format = "text"
+        self.at: int | None = None
+        self.log = ports.log
 
     def permits(self, needs: str, app: str | None) -> bool:
         """Every stored key may do everything; so may the local user."""
@@ -45,9 +47,11 @@ class SessionContext:
 
     def call(self, service: str, method: str, **kwargs: Any) -> Any:
         """See Context."""
+        view: dict[str, Any] = {} if self.at is None else {"at": self.at}
         if method in RECORDING:
             kwargs["cause"] = vars_of(self._cause)
-        return self._call(service, method, **kwargs)
+            view |= {"dry": True} if self.dry_run else {}
+        return self._call(service, method, view, **kwargs)
 
     def read_stdin(self, limit: int) -> bytes:
         """See Context."""
@@ -75,7 +79,7 @@ class SessionContext:
 
     def seal(self, app: str, key: str, value: str) -> str:
         """See Context. Raises NoSuchApp."""
-        return self._ports.keyring.seal(self._app(app), key, value)
+        return MASK if self.dry_run else self._ports.keyring.seal(self._app(app), key, value)
 
     def open(self, app: str, key: str, sealed: str) -> str:
         """See Context. Raises NoSuchApp or NotOpenable."""
@@ -111,6 +115,8 @@ class SessionContext:
             self._session.write_err(b"")
 
     def _app(self, name: str) -> str:
+        if self.at is not None:
+            return str(self.call("configsvc", "desired", name=name)[name]["app"])
         self._ports.projections.catch_up()
         return self._ports.state.named(name).id
 

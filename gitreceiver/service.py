@@ -8,6 +8,7 @@ from gitreceiver.local import local
 from gitreceiver.on_app_destroyed import mend, on_app_destroyed
 from gitreceiver.on_route_published import given_up, on_route_published
 from gitreceiver.session import Session
+from services import past
 from services.bus import Calls, Port, rpc
 from services.chain import Cause
 from services.decide import commit
@@ -62,3 +63,7 @@ class Service:
             parts.log, parts.projections, lambda: keys.remove(parts.state, name, fingerprint), Cause(**cause)
         )
         return recorded[0].data.model_dump(include={"name", "fingerprint"})
+
+    @rpc
+    def state(self, path: list[str]) -> Json:
+        return past.answer(self.ports, path)

@@ -6,6 +6,7 @@ from typing import Any
 from router import ports
 from router.on_app_destroyed import on_app_destroyed
 from router.on_deploy_succeeded import given_up, on_deploy_succeeded
+from services import past
 from services.bus import Calls, Port, rpc
 from services.events import AppDestroyed, DeploySucceeded, Recorded, RoutePublished, RouteRejected
 from services.hops import at_start, on
@@ -37,3 +38,7 @@ class Service:
     @rpc
     def nginx_status(self) -> dict[str, Any]:
         return dict(self.ports.nginx.status())
+
+    @rpc
+    def state(self, path: list[str]) -> dict[str, Any]:
+        return past.answer(self.ports, path)

@@ -5,13 +5,14 @@ and its hops are declared with services/hops.py.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 from uuid import uuid4
 
 import eventlet
 from kombu import Queue
 from nameko import exceptions as nameko_exceptions
+from nameko.constants import HEADER_PREFIX
 from nameko.exceptions import IncorrectSignature, MalformedRequest, MethodNotFound, RemoteError
 from nameko.extensions import DependencyProvider
 from nameko.rpc import ReplyListener, Responder, Rpc, RpcConsumer, RpcReply, get_rpc_exchange
@@ -20,6 +21,7 @@ from services import errors
 from services.broker import QUEUE_LENGTH, lasting_queue
 from services.consumers import Consumers
 from services.names import shown
+from services.past import view
 from services.platform import Platform
 from services.post import NoListener
 
@@ -49,7 +51,10 @@ def platform_of(container: Any) -> Platform:
 
 
 class Port(DependencyProvider, Generic[T]):
-    """What a service's handlers are given: `build(platform)`, made once when the service is set up."""
+    """What a service's handlers are given: `build(platform)`, made once when the service is set up.
+
+    A question that asks for a view, of the past or of what would be recorded, is answered with that.
+    """
 
     def __init__(self, build: Callable[[Platform], T]) -> None:
         self._build = build
@@ -59,8 +64,8 @@ class Port(DependencyProvider, Generic[T]):
         self.value = self._build(platform_of(self.container))
 
     def get_dependency(self, worker_ctx: Any) -> T:
-        """The same object for every worker."""
-        return self.value
+        """The same object for every worker that asks for no view."""
+        return view(self.value, self._build, platform_of(self.container), worker_ctx.data)
 
 
 class Requests(RpcConsumer):
@@ -155,7 +160,10 @@ class Replies(ReplyListener):
 
 
 class Calls(DependencyProvider):
-    """Gives a worker `call(service, method, **arguments)`, which answers or raises within the deadline."""
+    """Gives a worker `call(service, method, view, **arguments)`, which answers or raises within the deadline.
+
+    `view` is what past.view takes, if anything.
+    """
 
     replies = Replies()
 
@@ -163,13 +171,13 @@ class Calls(DependencyProvider):
         """The function `call`."""
         return self.call
 
-    def call(self, service: str, method: str, **arguments: Any) -> Any:
+    def call(self, service: str, method: str, view: Mapping[str, Any] | None = None, /, **arguments: Any) -> Any:
         """What a service answers. Raises the errors that users see, and Unavailable when no answer came in time."""
         correlation = str(uuid4())
         reply = RpcReply(self.replies.get_reply_event(correlation))
         try:
             with eventlet.Timeout(RPC_DEADLINE):
-                self._ask(f"{service}.{method}", arguments, correlation)
+                self._ask(f"{service}.{method}", arguments, correlation, view or {})
                 return reply.result()
         except eventlet.Timeout:
             raise errors.Unavailable(f"{service} did not answer within {RPC_DEADLINE:.0f} s") from None
@@ -181,7 +189,7 @@ class Calls(DependencyProvider):
         finally:
             self.replies.forget(correlation)
 
-    def _ask(self, routing_key: str, arguments: dict[str, Any], correlation: str) -> None:
+    def _ask(self, routing_key: str, arguments: dict[str, Any], correlation: str, view: Mapping[str, Any]) -> None:
         self.container.config["post"].publish(
             {"args": [], "kwargs": arguments},
             exchange=get_rpc_exchange(self.container.config),
@@ -190,4 +198,5 @@ class Calls(DependencyProvider):
             expiration=RPC_DEADLINE,
             reply_to=self.replies.routing_key,
             correlation_id=correlation,
+            headers={f"{HEADER_PREFIX}.{name}": value for name, value in view.items()},
         )

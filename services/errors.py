@@ -29,6 +29,12 @@ class Refused(PushlogError):
     """A well-formed request that the present state does not allow (a name or domain that is taken, …)."""
 
 
+class WouldRecord(PushlogError):
+    """Nothing is wrong: it was asked what would be recorded, and this is it, as a JSON array of events."""
+
+    exit_code = 0
+
+
 class Conflict(PushlogError):
     """An append expected a stream at a version that it no longer has; the sentence names the current one."""
 

@@ -56,6 +56,10 @@ class EventLog(Protocol):
         """At most `limit` events after the position `after`, in order."""
         ...
 
+    def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
+        """The same as they are stored (chain.COLUMNS, then the hash), not looked at: to be verified or kept."""
+        ...
+
     def head(self) -> Head:
         """The end of the log."""
         ...
@@ -123,8 +127,11 @@ class SqlLog:
 
     def read(self, after: int = 0, limit: int = PAGE) -> list[Recorded[Event]]:
         """See EventLog.read."""
-        rows = self._transactions.rows(statements.PAGE_AFTER, after=after, last=after + limit)
-        return [chain.recorded(row) for row in rows]
+        return [chain.recorded(row) for row in self.rows(after, limit)]
+
+    def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
+        """See EventLog.rows."""
+        return self._transactions.rows(statements.PAGE_AFTER, after=after, last=after + limit)
 
     def head(self) -> Head:
         """See EventLog.head."""

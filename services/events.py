@@ -6,7 +6,7 @@ version with an upcaster in `UPCASTERS`, and tests/contract/samples keeps a stor
 
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, NamedTuple, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -75,6 +75,19 @@ class Recorded(NamedTuple, Generic[E]):
     hash: str
 
 
+SEALED = "sealed"
+MASK = "***"
+
+
+def without_secrets(event: Event) -> dict[str, Any]:
+    """An event's data as JSON, with a mask for each sealed value."""
+    data = event.model_dump(mode="json")
+    for name, field in type(event).model_fields.items():
+        if SEALED in field.metadata:
+            data[name] = dict.fromkeys(data[name], MASK)
+    return data
+
+
 def decode(type: str, schema: int, data: str) -> Event:
     """The event of a stored row, whose `data` are JSON, upcast to today's shape.
 
@@ -137,6 +150,10 @@ def work_stream(trigger: str) -> str:
 def types_in(names: Mapping[str, Any]) -> frozenset[type[Event]]:
     """The event types among a module's `globals()`: what a state's module imports is what changes that state."""
     return frozenset(set(CATALOGUE.values()).intersection(value for value in names.values() if isinstance(value, type)))
+
+
+SealedConfig = Annotated[dict[ConfigKeyField, str], SEALED]
+"""Config keys and their sealed values (services/keyring.py)."""
 
 
 class AppEvent(Event):
@@ -223,7 +240,7 @@ class DomainFreed(AppEvent, type="domain.freed", emitter="configsvc", terminal=T
 class ConfigChanged(AppEvent, type="config.changed", emitter="configsvc", terminal=True):
     """Config keys set, to sealed values (services/keyring.py), and unset."""
 
-    set: dict[ConfigKeyField, str] = Field(default_factory=dict)
+    set: SealedConfig = Field(default_factory=dict)
     unset: list[ConfigKeyField] = Field(default_factory=list)
 
 
@@ -244,7 +261,7 @@ class ReleaseCreated(AppEvent, type="release.created", emitter="configsvc"):
     change: str
     image: DigestField
     commit: CommitField
-    config: dict[ConfigKeyField, str]
+    config: SealedConfig
     processes: dict[ProcessField, str]
     formation: dict[ProcessField, int]
     domains: list[HostField]

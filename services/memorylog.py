@@ -47,7 +47,11 @@ class MemoryLog:
 
     def read(self, after: int = 0, limit: int = PAGE) -> list[Recorded[Event]]:
         """See EventLog.read."""
-        return [chain.recorded(row) for row in self._rows[after : after + limit]]
+        return [chain.recorded(row) for row in self.rows(after, limit)]
+
+    def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
+        """See EventLog.rows."""
+        return self._rows[after : after + limit]
 
     def head(self) -> Head:
         """See EventLog.head."""

@@ -105,7 +105,7 @@ class Projections:
     def _take_in(self) -> None:
         before = self.position
         if self._joining:
-            with _uncollected():
+            with _uncollected(lasting=self._snapshots is not None):
                 self._let_join()
                 self._read_on()
         else:
@@ -212,8 +212,8 @@ class Projections:
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Look for no reference cycles meanwhile, nor ever among what stands then.
+def _uncollected(lasting: bool) -> Iterator[None]:
+    """Look for no reference cycles meanwhile, nor ever among what stands then if that is `lasting`.
 
     A log's events and what is folded from them have none; looking takes as long as folding, and later stops all.
     """
@@ -221,5 +221,6 @@ def _uncollected() -> Iterator[None]:
     try:
         yield
     finally:
-        gc.freeze()
+        if lasting:
+            gc.freeze()
         gc.enable()

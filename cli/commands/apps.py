@@ -14,7 +14,7 @@ def create(ctx: Context, app: str) -> Value:
     return Done(f"Creating {app}...")
 
 
-@command("apps:list", owner="configsvc", needs="read", json=True, aliases=("apps",))
+@command("apps:list", owner="configsvc", needs="read", json=True, at=True, aliases=("apps",))
 def list_(ctx: Context) -> Value:
     """List the apps."""
     return Listing("My Apps", ctx.call("configsvc", "list_apps"), {"name": "{}"})
@@ -30,7 +30,7 @@ def destroy(ctx: Context, app: str) -> Value:
     return Done(f"Destroyed {app}")
 
 
-@command("apps:exists", owner="configsvc", needs="read")
+@command("apps:exists", owner="configsvc", needs="read", at=True)
 @arguments.app
 def exists(ctx: Context, app: str) -> Value:
     """Tell by the exit code whether an app exists: 0, or 20."""

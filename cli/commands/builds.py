@@ -17,7 +17,7 @@ def _build(word: str) -> str:
     return word
 
 
-@command("builds:list", owner="builder", needs="read", json=True, aliases=("builds",))
+@command("builds:list", owner="builder", needs="read", json=True, at=True, aliases=("builds",))
 @arguments.app
 def list_(ctx: Context, app: str) -> Value:
     """List an app's builds, the newest first."""

@@ -16,7 +16,7 @@ VALUE_LIMIT = 64 * 1024
 PAIRS_LIMIT = 1000
 
 
-@command("config:show", owner="configsvc", needs="read", json=True, aliases=("config",))
+@command("config:show", owner="configsvc", needs="read", json=True, at=True, aliases=("config",))
 @arguments.app
 def show(ctx: Context, app: str) -> Value:
     """Show an app's config vars."""
@@ -24,7 +24,7 @@ def show(ctx: Context, app: str) -> Value:
     return Pairs(f"{app} env vars", {key: ctx.open(app, key, text) for key, text in sealed.items()})
 
 
-@command("config:get", owner="configsvc", needs="read")
+@command("config:get", owner="configsvc", needs="read", at=True)
 @arguments.app
 @click.argument("key")
 @click.option("--quoted", is_flag=True, help="Quote the value for a shell.")

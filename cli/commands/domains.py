@@ -26,7 +26,7 @@ def remove(ctx: Context, app: str, hosts: tuple[str, ...]) -> Value:
     return _change(ctx, app, [], hosts, f"Removed {', '.join(hosts)} from {app}")
 
 
-@command("domains:report", owner="configsvc", needs="read", report=True, aliases=("domains",))
+@command("domains:report", owner="configsvc", needs="read", report=True, at=True, aliases=("domains",))
 def report(ctx: Context, app: str | None, flag: str | None) -> Value:
     """Report the hosts of one app, or of all."""
     apps = [app] if app else [known["name"] for known in ctx.call("configsvc", "list_apps")]

@@ -11,7 +11,7 @@ from services.errors import BadInput, NoSuchApp
 SHORT_ID = 11
 
 
-@command("ps:scale", owner="configsvc", needs="write", records=True, json=True)
+@command("ps:scale", owner="configsvc", needs="write", records=True, json=True, at=True)
 @arguments.app
 @click.argument("quantities", nargs=-1, metavar="[<process>=<n>]...")
 @click.option("--skip-deploy", is_flag=True, help="Record the change for the next deploy.")

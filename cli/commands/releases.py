@@ -5,7 +5,7 @@ from cli.table import Context, command
 from cli.values import Listing, Value
 
 
-@command("releases", owner="configsvc", needs="read", json=True, aliases=("releases:list",))
+@command("releases", owner="configsvc", needs="read", json=True, at=True, aliases=("releases:list",))
 @arguments.app
 def releases(ctx: Context, app: str) -> Value:
     """List an app's releases, the newest first."""

@@ -32,7 +32,7 @@ def add(ctx: Context, name: str, path: str | None) -> Value:
     return Text(added["fingerprint"])
 
 
-@command("ssh-keys:list", owner="gitreceiver", needs="admin", json=True, aliases=("ssh-keys",))
+@command("ssh-keys:list", owner="gitreceiver", needs="admin", json=True, at=True, aliases=("ssh-keys",))
 def list_(ctx: Context) -> Value:
     """List the keys by fingerprint and name."""
     return Listing("SSH keys", ctx.call("gitreceiver", "list_keys"), {"fingerprint": "{}", "name": 'NAME="{}"'})

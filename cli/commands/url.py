@@ -6,7 +6,7 @@ from cli.values import Text, Value
 from services.errors import Refused
 
 
-@command("url", owner="configsvc", needs="read")
+@command("url", owner="configsvc", needs="read", at=True)
 @arguments.app
 def url(ctx: Context, app: str) -> Value:
     """Print an app's URL."""

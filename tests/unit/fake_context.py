@@ -6,6 +6,7 @@ from typing import Any
 
 from services import names
 from services.errors import BadInput, NoSuchApp, PushlogError, Refused
+from services.memorylog import MemoryLog
 
 
 @dataclass
@@ -22,9 +23,12 @@ class FakeContext:
     quiet: bool = False
     format: str = "text"
     force: bool = False
+    at: int | None = None
+    dry_run: bool = False
     held: frozenset[str] = frozenset({"read", "write", "admin"})
     stdin: bytes = b""
-    log: list[dict[str, Any]] = field(default_factory=list)
+    log: MemoryLog = field(default_factory=MemoryLog)
+    happened: list[dict[str, Any]] = field(default_factory=list)
     story: list[bytes | int] = field(default_factory=lambda: [b"-----> Deploying\n", 0])
     log_batches: list[list[dict[str, str]]] = field(default_factory=list)
     leaves_after: int | None = None
@@ -79,7 +83,7 @@ class FakeContext:
         yield from self.story
 
     def events(self, *, app: str | None, tail: bool) -> Iterator[list[dict[str, Any]]]:
-        yield [event for event in self.log if app in (None, event["subject"])]
+        yield [event for event in self.happened if app in (None, event["subject"])]
 
     # what the services answer
 

@@ -374,12 +374,12 @@ def event(data: dict[str, Any], type: str = "config.changed", subject: str = "he
 
 
 def test_events_show_a_line_each_and_never_a_configs_value(ctx: FakeContext) -> None:
-    ctx.log = [event({"app": "u", "set": {"DB": "sealed:x"}, "unset": ["A"]}), event({}, "app.created", "blog")]
+    ctx.happened = [event({"app": "u", "set": {"DB": "sealed:x"}, "unset": ["A"]}), event({}, "app.created", "blog")]
     assert said(ctx, "events", "hello") == (
         "     7  2026-01-02T03:04:05Z  config.changed     hello  me SHA256:x  set DB, unset A\n"
     )
     lines = said(ctx, "events", "--format", "json").splitlines()
-    assert [json.loads(row) for row in lines] == ctx.log
+    assert [json.loads(row) for row in lines] == ctx.happened
 
 
 # ssh keys
@@ -424,11 +424,30 @@ def test_app_before_the_command_stands_for_its_first_word(ctx: FakeContext) -> N
     assert "is not about one app" in refused(ctx, "--app", "hello", "apps:list")
 
 
-@pytest.mark.parametrize("flag", [["--dry-run"], ["--at", "3"], ["--at=3"]])
-@pytest.mark.parametrize("argv", [["apps:list"], ["config:set", "hello", "A=b"], ["ps:report", "hello"], ["version"]])
-def test_flags_of_a_later_version_are_refused(ctx: FakeContext, argv: list[str], flag: list[str]) -> None:
-    assert f"{flag[0].partition('=')[0]} is not supported yet" in refused(ctx, *argv, *flag)
+@pytest.mark.parametrize("argv", [["apps:list"], ["config:get", "hello", "A"], ["ps:report", "hello"], ["version"]])
+def test_a_command_that_records_nothing_refuses_dry_run_in_one_sentence(ctx: FakeContext, argv: list[str]) -> None:
+    assert "--dry-run is for commands that record something; run it without" in refused(ctx, *argv, "--dry-run")
     assert ctx.calls == []
+
+
+@pytest.mark.parametrize("flag", [["--at", "3"], ["--at=3"], ["--at", "2026-11-25T12:00:00Z"]])
+@pytest.mark.parametrize(
+    "argv", [["config:set", "hello", "A=b"], ["ps:report", "hello"], ["logs", "hello"], ["version"]]
+)
+def test_a_command_whose_answer_is_no_fold_refuses_at_in_one_sentence(
+    ctx: FakeContext, argv: list[str], flag: list[str]
+) -> None:
+    assert "--at is for commands whose answer is folded from the log; run it without" in refused(ctx, *argv, *flag)
+    assert ctx.calls == []
+
+
+@pytest.mark.parametrize("moment", ["yesterday", "-1", "", "1e9", "3\n", "2026-13-01"])
+def test_a_moment_that_is_none_is_refused(ctx: FakeContext, moment: str) -> None:
+    assert "is neither a position nor a time; allowed are" in refused(ctx, "apps:list", f"--at={moment}")
+
+
+def test_a_position_that_the_log_has_not_reached_is_refused(ctx: FakeContext) -> None:
+    assert "position 7 is beyond the end of the log; allowed are 0 to 0" in refused(ctx, "apps:list", "--at", "7")
 
 
 def test_a_permission_that_the_actor_does_not_hold_is_refused(ctx: FakeContext) -> None:
