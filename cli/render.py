@@ -1,7 +1,7 @@
 """The one place where values become text or JSON. Results go to stdout, talk and errors to stderr."""
 
 import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from cli.lines import bare_log_line, draft_line, event_line, log_line, visible
 from cli.table import Context
@@ -143,11 +143,17 @@ def _proof(context: Context, value: Proof) -> int:
     return 0 if value.holds else 1
 
 
-def _done(context: Context, value: Done) -> int:
+def say(context: Context, message: str, details: Mapping[str, str], notes: Sequence[str] = ()) -> None:
+    """Write a step and what belongs to it to stderr, unless quiet is wanted."""
     if not context.quiet:
-        details = _pairs({key: visible(text) for key, text in value.details.items()})
-        talk = [f"-----> {visible(value.message)}", *(INDENT + line for line in [*details, *value.notes])]
+        pairs = _pairs({key: visible(text) for key, text in details.items()})
+        talk = [f"-----> {visible(message)}", *(INDENT + line for line in [*pairs, *notes])]
         context.write_err("".join(line + "\n" for line in talk).encode())
+
+
+def _done(context: Context, value: Done) -> int:
+    if value.message:
+        say(context, value.message, value.details, value.notes)
     if value.correlation is None:
         return 0
     for said in context.follow(value.correlation):

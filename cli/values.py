@@ -87,7 +87,10 @@ class Proof:
 
 @dataclass(frozen=True, slots=True)
 class Done:
-    """Something was done. `correlation` names what it set in motion, to be followed until its end."""
+    """Something was done. `correlation` names what it set in motion, to be followed until its end.
+
+    An empty message: what there was to say is said already.
+    """
 
     message: str
     details: Mapping[str, str] = field(default_factory=dict)

@@ -5,6 +5,7 @@ from typing import Any
 from uuid import uuid4
 
 from configsvc import apps, changes
+from configsvc import rollback as rollbacks
 from configsvc.ports import Ports
 from configsvc.state import App
 from services import names
@@ -82,7 +83,7 @@ def releases(ports: Ports, name: str) -> list[Json]:
         {
             "number": release.data.number,
             "change": release.data.change,
-            "by": release.actor,
+            "by": key_name(release.actor),
             "when": release.time,
             "status": release.status,
         }
@@ -138,6 +139,44 @@ def blame(ports: Ports, name: str, key: str | None = None) -> list[Json]:
 def _apps(ports: Ports) -> list[App]:
     ports.projections.catch_up()
     return [ports.state.named(name) for name in sorted(ports.state.names)]
+
+
+def release(ports: Ports, name: str, number: int | None) -> Json:
+    """One release, by default the current one, else the newest. Raises Refused when there is none."""
+    app = _app(ports, name)
+    found = app.releases.get(number) if number else app.current or app.base
+    if found is None:
+        raise Refused(f"release: {name} has no release {f'v{number}' if number else 'yet'}; see: releases {name}")
+    data = found.data
+    return {
+        "number": data.number,
+        "change": data.change,
+        "by": key_name(found.actor),
+        "when": found.time,
+        "status": found.status,
+        "image": data.image,
+        "commit": data.commit,
+        "config": sorted(data.config),
+        "formation": data.formation,
+        "domains": data.domains,
+    }
+
+
+def rollback_plan(ports: Ports, name: str, number: int | None, keep: list[str]) -> Json:
+    """What `rollback` would do: the release that it goes back to, and what changes, in words."""
+    _app(ports, name)
+    plan = rollbacks.plan(ports.state, name, number, keep, ports.domain)
+    return {"release": plan.number, "changes": plan.changes}
+
+
+def rollback(ports: Ports, name: str, number: int | None, keep: list[str], cause: Json) -> Json:
+    """Go back to a release; see `_change` for what is answered."""
+    return _change(ports, cause, lambda: rollbacks.decide(ports.state, name, number, keep, ports.domain))
+
+
+def key_name(actor: str) -> str:
+    """Who did it, as `releases` says: the key's name without its fingerprint, `local`, or a service."""
+    return actor.partition(" ")[0]
 
 
 def _app(ports: Ports, name: str) -> App:

@@ -77,3 +77,15 @@ class Service:
     @rpc
     def state(self, path: list[str]) -> Json:
         return past.answer(self.ports, path)
+
+    @rpc
+    def release(self, name: str, number: int | None = None) -> Json:
+        return answers.release(self.ports, name, number)
+
+    @rpc
+    def rollback_plan(self, name: str, number: int | None, keep: list[str]) -> Json:
+        return answers.rollback_plan(self.ports, name, number, keep)
+
+    @rpc
+    def rollback(self, name: str, number: int | None, keep: list[str], cause: Json) -> Json:
+        return answers.rollback(self.ports, name, number, keep, cause)

@@ -18,6 +18,7 @@ RECORDING = {
     "change_config",
     "change_domains",
     "scale",
+    "rollback",
     "add_key",
     "remove_key",
 }

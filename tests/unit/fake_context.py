@@ -156,6 +156,17 @@ class FakeContext:
     def _configsvc_releases(self, name: str) -> list[dict[str, Any]]:
         return list(self._app(name)["releases"])
 
+    def _configsvc_release(self, name: str, number: int | None) -> dict[str, Any]:
+        rows = self._app(name)["releases"]
+        return dict(next(row for row in rows if number in (None, row["number"])))
+
+    def _configsvc_rollback_plan(self, name: str, number: int | None, keep: list[str]) -> dict[str, Any]:
+        self._app(name)
+        return {"release": number or 1, "changes": {"config": "unset A", "image": "b → a"}}
+
+    def _configsvc_rollback(self, name: str, number: int, keep: list[str]) -> dict[str, Any]:
+        return self._change(name)
+
     def _deployer_processes(self, name: str) -> list[dict[str, Any]]:
         return list(self._app(name)["processes"])
 

@@ -368,6 +368,29 @@ def test_releases_are_listed_with_column_heads_on_a_terminal(ctx: FakeContext) -
     assert said(ctx, "releases", "hello").splitlines()[1].split() == ["number", "status", "change", "by", "when"]
 
 
+def test_a_release_is_shown_with_its_settings(ctx: FakeContext) -> None:
+    release = {"number": 2, "change": "set A", "config": ["A", "B"], "formation": {"web": 1, "worker": 0}}
+    ctx.apps["hello"]["releases"] = [release]
+    shown = {"number": "2", "change": "set A", "config": "A B", "formation": "web=1 worker=0"}
+    assert json.loads(said(ctx, "releases:info", "hello", "v2", "--format", "json")) == shown
+    assert "formation:  web=1 worker=0" in said(ctx, "releases:info", "hello")
+
+
+def test_a_rollback_says_what_it_will_change_before_it_does_it(ctx: FakeContext) -> None:
+    assert said(ctx, "rollback", "hello", "v1", "--keep", "config,domains") == ""
+    assert ctx.err.decode() == (
+        "-----> Rolling back hello to v1\n       config:  unset A\n       image:   b → a\n-----> Deploying\n"
+    )
+    asked = {"name": "hello", "number": 1, "keep": ["config", "domains"]}
+    assert ctx.calls == [("configsvc", "rollback_plan", asked), ("configsvc", "rollback", asked)]
+
+
+def test_a_bad_rollback_is_refused_before_anything_is_asked(ctx: FakeContext) -> None:
+    assert refused(ctx, "rollback", "hello", "v0").startswith('release: "v0" is not a release; allowed is')
+    assert refused(ctx, "rollback", "hello", "--keep", "image").startswith('keep: "image" cannot be kept; allowed are')
+    assert ctx.calls == []
+
+
 def event(data: dict[str, Any], type: str = "config.changed", subject: str = "hello") -> dict[str, Any]:
     where = {"position": 7, "type": type, "subject": subject, "actor": "me SHA256:x"}
     return {"specversion": "1.0", "time": "2026-01-02T03:04:05.678901Z", "data": data, **where}

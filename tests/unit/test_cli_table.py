@@ -48,6 +48,8 @@ def test_every_command_of_this_version_is_there() -> None:
         "builds:list",
         "builds:output",
         "releases",
+        "releases:info",
+        "rollback",
         "ssh-keys:add",
         "ssh-keys:list",
         "ssh-keys:remove",
