@@ -42,7 +42,7 @@ def releases(ctx: Context, app: str) -> Value:
     return Listing(f"{app} releases", ctx.call("configsvc", "releases", name=app), columns)
 
 
-@command("releases:info", owner="configsvc", needs="read", json=True)
+@command("releases:info", owner="configsvc", needs="read", json=True, at=True)
 @arguments.app
 @release
 def info(ctx: Context, app: str, release: int | None) -> Value:
