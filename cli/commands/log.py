@@ -89,6 +89,15 @@ def replay(ctx: Context, until: Moment | None) -> Value:
     return Proof(True, f"The live state is what the log says{said}", found)
 
 
+NO_APP: Record = {
+    "release": None,
+    "image": None,
+    "commit": None,
+    "config": {},
+    "formation": {},
+    "domains": [],
+    "app": None,
+}
 NOBODY = "(not running)"
 
 
@@ -119,10 +128,7 @@ def _live(ctx: Context, name: str, path: Sequence[str]) -> Record:
 
 def changes(name: str, before: Mapping[str, Record], after: Mapping[str, Record]) -> list[Record]:
     """What is different of the app `name` in two answers of configsvc's `desired`, a setting a row; no config value."""
-    old, new = before.get(name), after.get(name)
-    if old is None or new is None:
-        there = {True: "there", False: None}
-        return [_row(name, "app", there[old is not None], there[new is not None])]
+    old, new = before.get(name, NO_APP), after.get(name, NO_APP)
     rows = [] if old["app"] == new["app"] else [_row(name, "app", old["app"], new["app"])]
     rows += [_row(name, key, old[key], new[key]) for key in ("release", "image", "commit") if old[key] != new[key]]
     for key in sorted(old["config"].keys() | new["config"].keys()):
@@ -154,7 +160,7 @@ def _desired(ctx: Context, at: int, app: str | None) -> Mapping[str, Record]:
 
 
 def _progress(ctx: Context, at: int, end: int) -> None:
-    """On a terminal, how far it is; in any case, let others have their turn."""
+    """On a terminal, how far it is, in one line that the result replaces; in any case, let others have their turn."""
     if ctx.tty and not ctx.quiet:
-        ctx.write_err(f"\r       {at:,} of {max(at, end):,} events".encode() + (b"\r\n" if at >= end else b""))
+        ctx.write_err(f"\r       {at:,} of {max(at, end):,} events".encode() + (b"\r\x1b[K" if at >= end else b""))
     ctx.pause(0)
