@@ -3,13 +3,13 @@
 import json
 import logging
 import traceback
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from cli import commands as commands  # entering every command into the table
-from cli.parsing import Line, parse, wants_trace
+from cli.parsing import Line, named, parse, wants_trace
 from cli.parsing import masked as masked
 from cli.render import render, warn
-from cli.table import Context
+from cli.table import Command, Context
 from cli.values import Rehearsed
 from services.errors import NoSuchApp, PushlogError, Refused, WouldRecord
 from services.moments import moment, position_at
@@ -18,18 +18,28 @@ logger = logging.getLogger("pushlog.cli")
 ANSWER_LIMIT = 256
 
 
-def run(context: Context, argv: Sequence[str]) -> int:
+class Denied(Refused):
+    """The asker may not do this."""
+
+
+Failed = Callable[[Command | None, PushlogError], None]
+
+
+def run(context: Context, argv: Sequence[str], failed: Failed | None = None) -> int:
     """Run the command line `argv`, already split into words; returns the exit code.
 
-    Whatever goes wrong becomes one sentence on stderr. What nobody foresaw is logged, too, and shown in full only
-    with `--trace`.
+    Whatever goes wrong becomes one sentence on stderr; `failed` is told of an error that a user can act on, with the
+    command that was named. What nobody foresaw is logged, too, and shown in full only with `--trace`.
     """
     try:
         return _perform(context, parse(argv))
     except WouldRecord as told:
         return render(context, Rehearsed(json.loads(str(told))))
     except PushlogError as error:
-        return _fail(context, str(error), error.exit_code)
+        code = _fail(context, str(error), error.exit_code)
+        if failed:
+            failed(named(argv), error)
+        return code
     except Exception as error:  # the operator sees it in the platform's log, the asker as a sentence
         logger.exception("an unexpected error in: %s", masked(argv))
         sentence = f"Pushlog failed unexpectedly ({type(error).__name__}); its own log says more"
@@ -43,7 +53,7 @@ def _perform(context: Context, line: Line) -> int:
     context.quiet, context.force, context.format, context.dry_run = line.quiet, line.force, line.format, line.dry_run
     context.at = None if line.at is None else position_at(context.log, moment(line.at))
     if command.needs != "nothing" and not context.permits(command.needs, app):
-        raise Refused(f"{command.name}: permission denied")
+        raise Denied(f"{command.name}: permission denied")
     if command.destroys and not context.force and not context.dry_run:
         _confirm(context, line.params[command.destroys])
     return render(context, command.function(context, **line.params))

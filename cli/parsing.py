@@ -1,6 +1,7 @@
 """A command line's words become a command and its parameters, or one sentence; and the line with secrets masked."""
 
 import difflib
+import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,9 +11,11 @@ import click
 
 from cli.table import ALIASES, COMMANDS, Command, HelpWanted, find, nouns
 from services.errors import BadInput
-from services.names import app_name, shown
+from services.names import app_name, matches, shown
 
 MASK = "***"
+PAIR_PATTERN = r"[A-Za-z_][A-Za-z0-9_]{0,127}="
+NAME_PATTERN = r"^[A-Za-z0-9:_-]{1,64}$"
 GLOBAL_FLAGS = "--app X, --quiet, --force and --trace"
 
 
@@ -80,6 +83,14 @@ def parse(argv: Sequence[str]) -> Line:
     return Line(command, params, flags.quiet or quiet, flags.force or force, wanted, at, dry_run)
 
 
+def named(argv: Sequence[str]) -> Command | None:
+    """The command that a line names, however the rest of it reads."""
+    try:
+        return find(_split(argv)[1])
+    except BadInput:
+        return None
+
+
 def needs_words(command: Command) -> bool:
     """Whether the command cannot run with its name alone."""
     return any(param.required for param in command.parser.params)
@@ -102,7 +113,8 @@ def parameters(command: Command, name: str, words: Sequence[str]) -> dict[str, A
 def masked(argv: Sequence[str]) -> str:
     """The command line as the log may keep it: secret values masked as each command declares it.
 
-    What is not understood (an unknown command, a bad `config:set`) is masked after its name.
+    What is not understood (an unknown command, a bad `config:set`) is masked after its name, and an unknown command
+    altogether where it does not look like one.
     """
     try:
         _, name, words = _split(argv)
@@ -111,17 +123,17 @@ def masked(argv: Sequence[str]) -> str:
     command = find(name)
     hidden = f"{_plain(name)} {MASK}" if words else _plain(name)
     if command is None:
-        return hidden
+        return hidden if matches(NAME_PATTERN, name) else MASK
     try:
         secret = parameters(command, name, words)[command.secrets] if command.secrets else ()
     except (HelpWanted, BadInput):
         return hidden
-    return " ".join([_plain(name), *(_mask_pair(word) if word in secret else _plain(word) for word in words)])
+    told = all(re.match(PAIR_PATTERN, word) for word in secret)  # else what stands before a "=" may be secret, too
+    return " ".join([_plain(name), *(_mask_pair(word, told) if word in secret else _plain(word) for word in words)])
 
 
-def _mask_pair(word: str) -> str:
-    key, equals, _ = word.partition("=")
-    return f"{_plain(key)}={MASK}" if equals else MASK
+def _mask_pair(word: str, told: bool) -> str:
+    return f"{word.partition('=')[0]}={MASK}" if told else MASK
 
 
 def _plain(word: str) -> str:

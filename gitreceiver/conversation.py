@@ -1,10 +1,14 @@
 """dulwich's pkt-line protocol on a Session."""
 
-from dulwich.protocol import ReceivableProtocol
+import threading
+import time
 
-from gitreceiver.session import Session
+from dulwich.protocol import SIDE_BAND_CHANNEL_PROGRESS, ReceivableProtocol
+
+from gitreceiver.session import Disconnected, Session
 from services.errors import Refused
 
+KEEPALIVE_SECONDS = 5.0
 FLUSH_BYTES = 64 * 1024
 MAX_COMMANDS = 1000
 SIDE_BAND_BYTES = 65515
@@ -60,3 +64,42 @@ class PushConversation(Conversation):
         if self._lines > MAX_COMMANDS + 1:
             raise Refused(f"A push may change at most {MAX_COMMANDS} branches and tags; push fewer at once.")
         return line
+
+
+class SideBand:
+    """Progress to the client on side band 2, kept alive while nothing is said. A context manager."""
+
+    def __init__(self, conversation: PushConversation, enabled: bool) -> None:
+        self._conversation = conversation
+        self._open = enabled
+        self._sending = threading.Lock()
+        self._over = threading.Event()
+        self._last = time.monotonic()
+
+    def say(self, text: bytes) -> None:
+        """Show `text`; see receive_pack.Progress."""
+        with self._sending:
+            if not self._open:
+                return
+            try:
+                for at in range(0, len(text) or 1, 32768):
+                    piece = bytes([SIDE_BAND_CHANNEL_PROGRESS]) + text[at : at + 32768]
+                    self._conversation.write_pkt_line(piece)
+                self._conversation.flush()
+            except Disconnected:
+                self._open = False
+            self._last = time.monotonic()
+
+    def _keep_alive(self) -> None:
+        while not self._over.wait(max(0.1, self._last + KEEPALIVE_SECONDS - time.monotonic())):
+            if time.monotonic() >= self._last + KEEPALIVE_SECONDS:
+                self.say(b"")
+
+    def __enter__(self) -> "SideBand":
+        threading.Thread(target=self._keep_alive, daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._over.set()
+        with self._sending:  # so that a keep-alive on its way does not fall into the report
+            self._open = False

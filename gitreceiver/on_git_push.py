@@ -9,7 +9,7 @@ from gitreceiver import stories
 from gitreceiver.moves import caught_up, deploying, short, stale, stands
 from gitreceiver.ports import Ports
 from gitreceiver.quarantine import Quarantine
-from gitreceiver.receive_pack import Progress, RefCommand
+from gitreceiver.receive_pack import DECLINED, Progress, RefCommand
 from gitreceiver.state import App, expected
 from gitreceiver.tree import Limits, tar_size, write_tar
 from services import disk
@@ -19,7 +19,6 @@ from services.errors import PushlogError, Refused
 from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
 
 STALE = "fetch first"
-DECLINED = "pre-receive hook declined"
 TURN = 2.0
 """Seconds between looks while another push has its turn; its end wakes us earlier."""
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gitreceiver import keys
+from gitreceiver.refusals import Refusals
 from gitreceiver.state import State
 from gitreceiver.stories import Stories
 from services.blobs import Blobs, Outputs
@@ -25,6 +26,7 @@ class Ports:
     keyring: Keyring
     blobs: Blobs
     outputs: Outputs
+    refusals: Refusals
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
         """The name of a key that may enter, or None."""
@@ -50,4 +52,5 @@ def build(platform: Platform) -> Ports:
         keyring=platform.keyring,
         blobs=platform.blobs,
         outputs=platform.outputs,
+        refusals=Refusals(platform.log),
     )

@@ -5,8 +5,6 @@ build and a deploy do. Meanwhile its output reaches the client as `remote: …` 
 few seconds of silence. A client that hangs up stops none of this.
 """
 
-import threading
-import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -17,14 +15,13 @@ from dulwich.protocol import (
     CAPABILITY_QUIET,
     CAPABILITY_REPORT_STATUS,
     CAPABILITY_SIDE_BAND_64K,
-    SIDE_BAND_CHANNEL_PROGRESS,
     capability_agent,
     capability_object_format,
 )
 from dulwich.refs import Ref
 from dulwich.server import Backend, ReceivePackHandler
 
-from gitreceiver.conversation import PushConversation
+from gitreceiver.conversation import PushConversation, SideBand
 from gitreceiver.indexing import BadPack, printable
 from gitreceiver.quarantine import Quarantine
 from gitreceiver.repository import Repository, view
@@ -34,8 +31,8 @@ from services import names
 from services.errors import BadInput, PushlogError, Unavailable
 from services.settings import Settings
 
-KEEPALIVE_SECONDS = 5.0
 NOTHING = "0" * 40
+DECLINED = "pre-receive hook declined"
 NO_DELETES = "deleting refs is not supported; push another commit instead"
 SHALLOW = "shallow update not allowed; run `git fetch --unshallow` and push again"
 
@@ -51,29 +48,44 @@ class RefCommand:
 
 Progress = Callable[[bytes], None]
 """Shows text to the client as it comes; does nothing once the client is gone."""
+Tell = Callable[[str], None]
+
+
+def ignore(_reason: str) -> None:
+    """Tell nobody."""
+
+
 Decide = Callable[[list[RefCommand], Quarantine, Progress], Mapping[str, str | None]]
 """(commands, quarantine, progress) → for each command's ref None, or the reason why it was refused."""
 
 
 def receive_pack(
-    session: Session, repo: Repository, *, refs: Mapping[str, str], settings: Settings, decide: Decide
+    session: Session,
+    repo: Repository,
+    *,
+    refs: Mapping[str, str],
+    settings: Settings,
+    decide: Decide,
+    refused: Tell = ignore,
 ) -> None:
     """Serve one `git push` into `repo`, whose refs are `refs`, and end the session.
 
     `decide` is called at most once, with the commands that are well-formed and whose objects are checked and lie in
     the quarantine; unless it calls `quarantine.keep`, nothing of the push remains. A PushlogError it raises refuses
-    all refs with its sentence.
+    all refs with its sentence. `refused` is told why, once, when something was refused before it was recorded.
     """
     conversation = PushConversation(session)
     try:
         with repo.store() as store:
-            Receiver(view(store, refs), conversation, Push(repo, refs, settings, decide)).handle()
+            Receiver(view(store, refs), conversation, Push(repo, refs, settings, decide, refused)).handle()
         conversation.flush()
     except (Disconnected, HangupException):
         pass  # nobody is left to be told, and what was decided is recorded
     except GitProtocolError as error:
         session.fail(BadInput(f"git: {printable(str(error))}"))
     except PushlogError as error:
+        if not isinstance(error, Unavailable):
+            refused(str(error))
         session.fail(error)
     session.exit(0)
 
@@ -86,45 +98,7 @@ class Push:
     refs: Mapping[str, str]
     settings: Settings
     decide: Decide
-
-
-class SideBand:
-    """Progress to the client on side band 2, kept alive while nothing is said. A context manager."""
-
-    def __init__(self, conversation: PushConversation, enabled: bool) -> None:
-        self._conversation = conversation
-        self._open = enabled
-        self._sending = threading.Lock()
-        self._over = threading.Event()
-        self._last = time.monotonic()
-
-    def say(self, text: bytes) -> None:
-        """Show `text`; see Progress."""
-        with self._sending:
-            if not self._open:
-                return
-            try:
-                for at in range(0, len(text) or 1, 32768):
-                    piece = bytes([SIDE_BAND_CHANNEL_PROGRESS]) + text[at : at + 32768]
-                    self._conversation.write_pkt_line(piece)
-                self._conversation.flush()
-            except Disconnected:
-                self._open = False
-            self._last = time.monotonic()
-
-    def _keep_alive(self) -> None:
-        while not self._over.wait(max(0.1, self._last + KEEPALIVE_SECONDS - time.monotonic())):
-            if time.monotonic() >= self._last + KEEPALIVE_SECONDS:
-                self.say(b"")
-
-    def __enter__(self) -> "SideBand":
-        threading.Thread(target=self._keep_alive, daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._over.set()
-        with self._sending:  # so that a keep-alive on its way does not fall into the report
-            self._open = False
+    refused: Tell
 
 
 class Receiver(ReceivePackHandler):
@@ -158,6 +132,7 @@ class Receiver(ReceivePackHandler):
             RefCommand(name.decode("utf-8", "backslashreplace"), commit(old), commit(new)) for old, new, name in refs
         ]  # a backslash makes a name invalid
         verdict: Mapping[str, str | None]
+        self._absent = ""
         with SideBand(self._conversation, self.has_capability(CAPABILITY_SIDE_BAND_64K)) as band:
             try:
                 verdict = self._judge(commands, band.say)
@@ -166,6 +141,8 @@ class Receiver(ReceivePackHandler):
                 shallow = self._conversation.shallow and isinstance(error, BadPack)
                 unpacked = SHALLOW if shallow else str(error)
                 verdict = {command.ref: "unpacker error" for command in commands}
+                self._absent = unpacked if isinstance(error, Unavailable) else ""
+        self._note(unpacked, verdict)
         yield b"unpack", printable(unpacked).encode()
         for command, (_, _, name) in zip(commands, refs, strict=True):
             yield name, printable(verdict[command.ref] or "ok").encode()
@@ -181,8 +158,17 @@ class Receiver(ReceivePackHandler):
                 try:
                     verdict |= self._push.decide(wanted, quarantine, progress)
                 except PushlogError as error:
+                    self._absent = str(error) if isinstance(error, Unavailable) else ""
                     verdict |= dict.fromkeys((command.ref for command in wanted), str(error))
         return verdict
+
+    def _note(self, unpacked: str, verdict: Mapping[str, str | None]) -> None:
+        """Tell why something was refused. What became of a recorded push is no refusal, nor that a part was absent."""
+        silent = (None, DECLINED, self._absent)
+        refs = [f"{ref}: {why}" for ref, why in verdict.items() if why not in silent]
+        whys = refs if unpacked == "ok" else [unpacked] if unpacked not in silent else []
+        if whys:
+            self._push.refused(printable(whys[0]))
 
     def _take(self, quarantine: Quarantine) -> None:
         quarantine.take(self._conversation.read, self._conversation.recv, self._push.settings.push_limit)

@@ -45,6 +45,10 @@ class Service:
     def mend(self) -> None:
         mend(self.ports)
 
+    @at_start
+    def record_refusals(self) -> None:
+        self.ports.refusals.run()
+
     @rpc
     def list_keys(self) -> list[Json]:
         self.ports.projections.catch_up()

@@ -1,9 +1,13 @@
 """One session: `git push`, `git clone`, or a command of the table. Nothing else can be run."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from cli import dispatch
+from cli.table import Command
+from gitreceiver import refusals
 from gitreceiver.context import SessionContext
 from gitreceiver.git_command import parse_git_command
 from gitreceiver.on_app_destroyed import remove
@@ -14,22 +18,27 @@ from gitreceiver.repository import repository
 from gitreceiver.session import Session
 from gitreceiver.upload_pack import upload_pack
 from services.chain import Cause, uuid7
+from services.errors import BadInput, PushlogError
 
 
 def run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
     """Run what the session asks for; returns its exit code, or None when the session is ended already."""
-    cause = Cause(
-        source="gitreceiver",
-        actor=session.actor,
-        origin=session.origin,
-        command=dispatch.masked(session.argv),
-        correlationid=uuid7(),
-    )
-    asked = parse_git_command(session.argv)
+    cause = Cause("gitreceiver", session.actor, session.origin, dispatch.masked(session.argv), uuid7())
+
+    def failed(command: Command | None, error: PushlogError) -> None:
+        if refusals.counts(command, error):
+            ports.refusals.add(cause, refusals.sentence(command, error))
+
+    try:
+        asked = parse_git_command(session.argv)
+    except BadInput as error:
+        ports.refusals.add(cause, str(error))
+        raise
     if asked is None:
         with ports.stories.following(cause.correlationid) as events:
-            return dispatch.run(SessionContext(session, ports, call, cause, events), session.argv)
+            return dispatch.run(SessionContext(session, ports, call, cause, events), session.argv, failed)
     verb, name = asked
+    cause = replace(cause, command=f"{verb} {name}")  # no word of it is a secret
     ports.projections.catch_up()
     if verb == "git-receive-pack":
         push(session, ports, Pusher(ports, call, cause, name))
@@ -50,6 +59,7 @@ def push(session: Session, ports: Ports, pusher: Pusher) -> None:
         refs=dict(app.refs) if app else {},
         settings=ports.settings,
         decide=pusher.decide,
+        refused=partial(ports.refusals.add, pusher.cause),
     )
     if pusher.repository not in ports.state.apps:
         remove(ports, pusher.repository)

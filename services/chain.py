@@ -53,8 +53,8 @@ class Cause:
 
     @classmethod
     def after(cls, source: str, trigger: Recorded[Event]) -> "Cause":
-        """The cause of what `source` records because of `trigger`: the same actor and story."""
-        return cls(source, trigger.actor, "", "", trigger.correlationid, trigger.id)
+        """The cause of what `source` records because of `trigger`: the same asker, command and story."""
+        return cls(source, trigger.actor, trigger.origin, trigger.command, trigger.correlationid, trigger.id)
 
     def by(self, source: str) -> "Cause":
         """The same cause, as recorded by `source`."""

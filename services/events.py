@@ -53,8 +53,9 @@ class Recorded(NamedTuple, Generic[E]):
     """An event as it stands in the log: CloudEvents 1.0 attributes, the log's own, and the data.
 
     `time` is RFC 3339 in UTC, `position` counts from 1 over the whole log, `version` from 1 within the stream,
-    `actor` is `local`, or a key's name and fingerprint, or a service; `origin` is the address it came from and
-    `command` its command line, secrets masked, both empty for what a service did. `hash` chains to the event before.
+    `actor` is `local`, or a key's name and fingerprint, or a service; `origin` is the address that the asker came from
+    and `command` the command line, secrets masked, also of what a service did because of it; both are empty for what a
+    service did on its own. `hash` chains to the event before.
     """
 
     position: int

@@ -16,12 +16,14 @@ from services import chain
 from services.chain import Cause, Draft, Head
 from services.events import (
     ADDRESSES,
+    AUDIT,
     AddressesTaken,
     AppCreated,
     AppDestroyed,
     BuildFailed,
     BuildStarted,
     BuildSucceeded,
+    CommandRefused,
     ConfigChanged,
     DeployFailed,
     DeployStarted,
@@ -32,6 +34,7 @@ from services.events import (
     FormationChanged,
     KeyAdded,
     KeyRemoved,
+    KeyringRekeyed,
     NameFreed,
     NameTaken,
     PushReceived,
@@ -96,6 +99,9 @@ def keys(random: Random) -> Iterator[Step]:
         yield [Draft(key_stream(key), name, added, _id(random))], cause
         if random.random() < 0.5:
             yield [Draft(key_stream(key), name, KeyRemoved(name=name, fingerprint=key), _id(random))], cause
+        refused = CommandRefused(reason="there is no such command", count=random.randrange(1, 100))
+        yield [Draft(AUDIT, name, refused, _id(random))], Cause("gitreceiver", f"{name} {key}", "192.0.2.7:1", "x ***")
+        yield [Draft(AUDIT, "keyring", KeyringRekeyed(keys=random.randrange(100)), _id(random))], cause
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 import re
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import pytest
@@ -104,11 +105,11 @@ def test_rows_go_on_from_the_head_and_the_versions_that_they_are_given() -> None
     check_chain(made, Head(10, "f" * 64))
 
 
-def test_what_follows_from_an_event_has_its_story_and_its_actor() -> None:
+def test_what_follows_from_an_event_has_its_story_and_tells_who_asked_from_where_with_which_words() -> None:
     trigger = chain.recorded(rows(1)[0])
     cause = Cause.after("builder", trigger)
-    assert cause == Cause("builder", "ann SHA256:x", "", "", "story", "id-0")
-    assert cause.by("deployer") == Cause("deployer", "ann SHA256:x", "", "", "story", "id-0")
+    assert cause == Cause("builder", "ann SHA256:x", "192.0.2.7", CAUSE.command, "story", "id-0")
+    assert cause.by("deployer") == replace(cause, source="deployer")
 
 
 def test_a_whole_chain_is_checked_from_the_beginning_of_the_log() -> None:

@@ -174,6 +174,8 @@ def test_other_lines_are_kept_as_typed() -> None:
         (["config:set", "hello", "--nope", "DB=s3cret"], "config:set ***"),
         (["--nope", "config:set", "DB=s3cret"], "***"),
         (["config:set", "hello", "s3cret"], "config:set hello ***"),
+        (["config:set", "hello", "DB", "s3cret=="], "config:set hello *** ***"),
+        (["DB=s3cret", "config:set", "hello"], "***"),
         ([], "help"),
         (["nope"], "nope"),
     ],
