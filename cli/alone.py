@@ -7,7 +7,7 @@ from typing import Any
 
 from cli.dispatch import run
 from cli.parsing import parse
-from cli.values import Record
+from cli.values import Record, Wanted
 from services.errors import PushlogError, Unavailable
 from services.eventlog import EventLog
 
@@ -63,7 +63,7 @@ class Alone:
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         raise _nobody()
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[Sequence[Record]]:
+    def events(self, wanted: Wanted) -> Iterator[Sequence[Record]]:
         raise _nobody()
 
 

@@ -25,7 +25,10 @@ def event_line(event: Record) -> str:
     """A CloudEvent on one line: position, time to the second, type, subject, actor, and what its data comes to."""
     time = f"{event['time'][:19]}Z"
     fields = f"{event['position']:>6}  {time}  {event['type']:<17}  {event['subject']}  {event['actor']}"
-    return visible(f"{fields}  {event_detail(event['data'])}".rstrip())
+    detail = event_detail(event["data"])
+    if event["type"] == "command.refused":  # which one is the point of it
+        detail = f"{event['command']}: {detail}"
+    return visible(f"{fields}  {detail}".rstrip())
 
 
 def draft_line(draft: Record) -> str:
@@ -63,5 +66,7 @@ DETAILS: dict[str, Callable[[Any], str]] = {
     "hosts": _joined,
     "fingerprint": str,
     "reason": str,
+    "count": lambda count: f"{count} times" if count > 1 else "",
+    "keys": lambda keys: f"{keys} keys",
 }
 """A field of an event's data → how it is told; the order is that of the line."""

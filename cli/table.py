@@ -10,7 +10,7 @@ from typing import Any, Literal, Protocol
 
 import click
 
-from cli.values import Record, Value
+from cli.values import Record, Value, Wanted
 from services.errors import BadInput
 from services.eventlog import EventLog
 
@@ -76,10 +76,10 @@ class Context(Protocol):
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         """The live output of what a command set in motion, and last the exit code."""
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[Sequence[Record]]:
-        """The log as CloudEvents mappings, of one app or all, in batches; with `tail` it goes on with what happens.
+    def events(self, wanted: Wanted) -> Iterator[Sequence[Record]]:
+        """The log's wanted events as CloudEvents mappings, in batches.
 
-        Raises NoSuchApp for an app that never was.
+        Raises NoSuchApp for an app that never was, BadInput for a position beyond the log.
         """
 
 

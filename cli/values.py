@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
 Record = Mapping[str, Any]
@@ -83,6 +84,23 @@ class Proof:
     holds: bool
     said: str
     found: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which events: of an app, of these types (`release.created`, `release.*`), by an actor, since and until when.
+
+    `since` and `until` are positions (those after the one, up to the other) or times. `last` is how many at the end,
+    None: all; with `tail` it goes on with what happens.
+    """
+
+    app: str | None = None
+    types: Sequence[str] = ()
+    actor: str | None = None
+    since: int | datetime | None = None
+    until: int | datetime | None = None
+    last: int | None = None
+    tail: bool = False
 
 
 @dataclass(frozen=True, slots=True)

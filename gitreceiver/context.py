@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from gitreceiver import stories
+from cli.values import Wanted
+from gitreceiver import history, stories
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
 from gitreceiver.session import Session
 from services.chain import Cause
-from services.errors import NoSuchApp
-from services.events import MASK, AppEvent, CloudEvent, Event, Recorded
+from services.events import MASK
 
 RECORDING = {
     "create_app",
@@ -23,8 +23,6 @@ RECORDING = {
     "remove_key",
 }
 """The RPC methods that append; they are told who did it."""
-EVENTS_AT_ONCE = 100
-"""Held in memory for each one who reads the log; it does not give back what many held at the same moment."""
 
 
 class SessionContext:
@@ -96,32 +94,13 @@ class SessionContext:
                 yield part[0].encode()
                 yield part[1]
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[list[Any]]:
+    def events(self, wanted: Wanted) -> Iterator[list[Any]]:
         """See Context."""
-        position = turn = 0
-        known = False
-        while True:
-            while page := self._ports.log.read(position, EVENTS_AT_ONCE):
-                position = page[-1].position
-                batch = [CloudEvent.of(event) for event in page if app is None or is_about(event, app)]
-                known = known or bool(batch)
-                yield batch
-                if len(page) < EVENTS_AT_ONCE:
-                    break
-            if app is not None and not known:
-                raise NoSuchApp.named(app)
-            if not tail:
-                return
-            turn = self._ports.projections.wait(turn, 1.0)
-            self._session.write_err(b"")
+        parts = self._ports
+        return history.read(parts.log, parts.projections, parts.called, wanted, lambda: self._session.write_err(b""))
 
     def _app(self, name: str) -> str:
         if self.at is not None:
             return str(self.call("configsvc", "desired", name=name)[name]["app"])
         self._ports.projections.catch_up()
         return self._ports.state.named(name).id
-
-
-def is_about(event: Recorded[Event], app: str) -> bool:
-    """Whether an event is about an app that is or was called `app`."""
-    return isinstance(event.data, AppEvent) and event.subject == app

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from gitreceiver import keys
+from gitreceiver.called import Called
 from gitreceiver.refusals import Refusals
 from gitreceiver.state import State
 from gitreceiver.stories import Stories
@@ -27,6 +28,7 @@ class Ports:
     blobs: Blobs
     outputs: Outputs
     refusals: Refusals
+    called: Called
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
         """The name of a key that may enter, or None."""
@@ -40,8 +42,9 @@ class Ports:
 
 def build(platform: Platform) -> Ports:
     """The ports of this process."""
-    state, stories = State(), Stories()
+    state, stories, called = State(), Stories(), Called()
     platform.projections.add(state)
+    platform.projections.add(called)
     platform.projections.listen(stories)
     return Ports(
         settings=platform.settings,
@@ -53,4 +56,5 @@ def build(platform: Platform) -> Ports:
         blobs=platform.blobs,
         outputs=platform.outputs,
         refusals=Refusals(platform.log),
+        called=called,
     )

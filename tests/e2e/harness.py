@@ -207,8 +207,8 @@ class Instance:
         return [event["type"] for event in self.events(app)]
 
     def head(self) -> int:
-        """The position of the log's last event."""
-        return int(self.events()[-1]["position"])
+        """The position of the last event by which something happened: that something was refused may come later."""
+        return next(event["position"] for event in reversed(self.events()) if event["type"] != "command.refused")
 
     def since(self, position: int, app: str) -> list[str]:
         """The types of an app's events after `position`, in order."""

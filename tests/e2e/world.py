@@ -49,17 +49,18 @@ class StoredLog:
             return connection.execute(query).all()
 
     def rows(self, after: int = 0) -> list[Row]:
-        """The events after a position."""
+        """The events after a position by which something happened: that something was refused may come later."""
         found = self._query(
             sa.select(events.c["position", "type", "subject", "correlationid", "time", "data"])
-            .where(events.c.position > after)
+            .where(events.c.position > after, events.c.type != "command.refused")
             .order_by(events.c.position)
         )
         return [Row(*row[:-1], json.loads(row[-1])) for row in found]
 
     def head(self) -> int:
-        """The last position."""
-        return int(self._query(sa.select(sa.func.max(events.c.position)))[0][0])
+        """The position of the last event by which something happened."""
+        happened = events.c.type != "command.refused"
+        return int(self._query(sa.select(sa.func.max(events.c.position)).where(happened))[0][0])
 
     def wait_for(self, type: str, after: int, timeout: float = 30.0) -> Row:
         """The first event of a type after a position, as soon as it stands there."""

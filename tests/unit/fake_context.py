@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+from cli.values import Wanted
 from services import names
 from services.errors import BadInput, NoSuchApp, PushlogError, Refused
 from services.memorylog import MemoryLog
@@ -40,6 +41,7 @@ class FakeContext:
     calls: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     apps: dict[str, dict[str, Any]] = field(default_factory=dict)
     keys: dict[str, str] = field(default_factory=dict)
+    wanted: Wanted | None = None
 
     def permits(self, needs: str, app: str | None) -> bool:
         return needs in self.held
@@ -82,8 +84,9 @@ class FakeContext:
         assert correlation == "story-1"
         yield from self.story
 
-    def events(self, *, app: str | None, tail: bool) -> Iterator[list[dict[str, Any]]]:
-        yield [event for event in self.happened if app in (None, event["subject"])]
+    def events(self, wanted: Wanted) -> Iterator[list[dict[str, Any]]]:
+        self.wanted = wanted
+        yield [event for event in self.happened if wanted.app in (None, event["subject"])]
 
     # what the services answer
 

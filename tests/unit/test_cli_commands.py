@@ -2,12 +2,14 @@
 
 import base64
 import json
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
 from cli.commands.logs import MAX_LINES
 from cli.dispatch import run
+from cli.values import Wanted
 from services.errors import Unavailable
 from tests.unit.fake_context import FakeContext
 
@@ -394,6 +396,39 @@ def test_a_bad_rollback_is_refused_before_anything_is_asked(ctx: FakeContext) ->
 def event(data: dict[str, Any], type: str = "config.changed", subject: str = "hello") -> dict[str, Any]:
     where = {"position": 7, "type": type, "subject": subject, "actor": "me SHA256:x"}
     return {"specversion": "1.0", "time": "2026-01-02T03:04:05.678901Z", "data": data, **where}
+
+
+def test_events_ask_for_what_the_flags_say(ctx: FakeContext) -> None:
+    said(
+        ctx, "events", "hello", "-n", "5", "--since", "17", "--type", "push.*", "--type", "key.added", "--actor", "ann"
+    )
+    assert ctx.wanted == Wanted("hello", ("push.*", "key.added"), "ann", since=17, last=5)
+    said(ctx, "events", "-t", "--since", "2026-11-25T12:00:00Z")
+    assert ctx.wanted == Wanted(since=datetime(2026, 11, 25, 12, tzinfo=UTC), tail=True)
+
+
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["--since", "yesterday"],
+        ["--until", "-1"],
+        ["--type", "release.made"],
+        ["--actor", "a b"],
+        ["-n", "-1"],
+        ["-n", "10001"],
+        ["-t", "--until", "17"],
+        ["HELLO"],
+    ],
+)
+def test_bad_values_of_events_are_refused_in_one_sentence(ctx: FakeContext, argv: list[str]) -> None:
+    assert len(refused(ctx, "events", *argv).splitlines()) == 1
+
+
+def test_a_refused_command_shows_as_what_it_was_why_and_how_often(ctx: FakeContext) -> None:
+    event = {"position": 9, "time": "2026-01-01T00:00:00.000000Z", "subject": "ann", "actor": "ann SHA256:x"}
+    data = {"reason": "App blog does not exist", "count": 3}
+    ctx.log = [{**event, "type": "command.refused", "command": "apps:destroy blog", "data": data}]
+    assert said(ctx, "events").endswith("ann SHA256:x  apps:destroy blog: App blog does not exist, 3 times\n")
 
 
 def test_events_show_a_line_each_and_never_a_configs_value(ctx: FakeContext) -> None:
