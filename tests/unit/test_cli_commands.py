@@ -427,7 +427,7 @@ def test_bad_values_of_events_are_refused_in_one_sentence(ctx: FakeContext, argv
 def test_a_refused_command_shows_as_what_it_was_why_and_how_often(ctx: FakeContext) -> None:
     event = {"position": 9, "time": "2026-01-01T00:00:00.000000Z", "subject": "ann", "actor": "ann SHA256:x"}
     data = {"reason": "App blog does not exist", "count": 3}
-    ctx.log = [{**event, "type": "command.refused", "command": "apps:destroy blog", "data": data}]
+    ctx.happened = [{**event, "type": "command.refused", "command": "apps:destroy blog", "data": data}]
     assert said(ctx, "events").endswith("ann SHA256:x  apps:destroy blog: App blog does not exist, 3 times\n")
 
 
