@@ -11,13 +11,12 @@ from typing import Protocol
 import sqlalchemy as sa
 
 from services import chain, database, statements
-from services.chain import Cause, Draft, Head
-from services.errors import BadInput, BrokenLog, Conflict, LeaseLost
+from services.chain import PAGE as PAGE
+from services.chain import Cause, Draft, Head, checked_pages
+from services.chain import check_chain as check_chain
+from services.errors import BadInput, BrokenLog, Conflict, LeaseLost, Refused
 from services.events import Event, Recorded
 from services.transactions import Row, Session
-
-PAGE = 250
-"""Events of one read: 1,000 of them, decoded, are more than a processor's cache holds, and take a fifth longer."""
 
 TAIL = 100
 
@@ -56,8 +55,15 @@ class EventLog(Protocol):
         """At most `limit` events after the position `after`, in order."""
         ...
 
-    def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
-        """The same as they are stored (chain.COLUMNS, then the hash), not looked at: to be verified or kept."""
+    def rows(self, after: int = 0, limit: int = PAGE) -> list[Row]:
+        """What `read` gives, as it is stored: chain.COLUMNS and the hash."""
+        ...
+
+    def adopt(self, rows: Iterable[Row], keys: Mapping[str, bytes]) -> Head:
+        """Be the log that `rows` are, from its first event on, with the wrapped data keys of its apps.
+
+        All or nothing, durably. Raises Refused unless it is empty, BrokenLog for rows that do not follow each other.
+        """
         ...
 
     def head(self) -> Head:
@@ -129,9 +135,20 @@ class SqlLog:
         """See EventLog.read."""
         return [chain.recorded(row) for row in self.rows(after, limit)]
 
-    def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
+    def rows(self, after: int = 0, limit: int = PAGE) -> list[Row]:
         """See EventLog.rows."""
         return self._transactions.rows(statements.PAGE_AFTER, after=after, last=after + limit)
+
+    def adopt(self, rows: Iterable[Row], keys: Mapping[str, bytes]) -> Head:
+        """See EventLog.adopt."""
+        with self._transactions.appending() as (session, heads):
+            refuse_events(_head(heads))
+            for page in checked_pages(rows):
+                session.record(page)
+            session.change(statements.DROP_KEYS)
+            for app, wrapped in keys.items():
+                session.change(statements.ADD_KEY, app=app, wrapped=wrapped)
+            return _head(session.rows(statements.HEAD))
 
     def head(self) -> Head:
         """See EventLog.head."""
@@ -198,17 +215,11 @@ def check_versions(expect: Mapping[str, int], versions: Mapping[str, int]) -> No
             raise Conflict(f"{stream} is at version {current}, not {version}")
 
 
-def check_chain(rows: Iterable[chain.Row], before: Head) -> None:
-    """Raise BrokenLog naming the first of `rows` whose position or hash does not follow from the one before it.
-
-    `before` is the event before the first row; Head(0, GENESIS) where the log begins.
-    """
-    for row in rows:
-        if row[0] != before.position + 1:
-            raise BrokenLog(f"the log has no event {before.position + 1}")
-        if chain.row_hash(before.hash, row[:-1]) != row[-1]:
-            raise BrokenLog(f"the log's event {row[0]} was changed: its hash does not follow from the one before")
-        before = Head(row[0], row[-1])
+def refuse_events(head: Head) -> Head:
+    """The head of an empty log. Raises Refused for another one."""
+    if head.position:
+        raise Refused(f"the log has {head.position} events already; allowed is an instance that nothing was done with")
+    return head
 
 
 def _array(texts: Iterable[str]) -> str:

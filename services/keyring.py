@@ -71,6 +71,17 @@ class Keyring:
         """The values of an app's sealed config."""
         return {name: self.open(app, name, text) for name, text in sealed.items()}
 
+    def data_keys(self) -> dict[str, bytes]:
+        """Every app's data key, opened, by the app's uuid. Raises NotOpenable."""
+        with self._engine.begin() as connection:
+            rows = connection.execute(sa.select(table.c.app, table.c.wrapped).order_by(table.c.app)).all()
+        return {app: self._unwrap(app, wrapped) for app, wrapped in rows}
+
+    def wrap(self, app: str, key: bytes) -> bytes:
+        """An app's data key as it stands in the table."""
+        nonce = os.urandom(NONCE_BYTES)
+        return nonce + self._master.encrypt(nonce, key, app.encode())
+
     def shred(self, app: str) -> None:
         """Delete an app's data key: what it sealed opens never again."""
         self._keys.pop(app, None)
@@ -83,13 +94,13 @@ class Keyring:
                 key = sa.select(table.c.wrapped).where(table.c.app == app)
                 wrapped = connection.execute(key).scalar()
                 if wrapped is None:
-                    nonce = os.urandom(NONCE_BYTES)
-                    made = nonce + self._master.encrypt(nonce, os.urandom(KEY_BYTES), app.encode())
-                    connection.execute(_ADD, {"app": app, "wrapped": made})
+                    connection.execute(_ADD, {"app": app, "wrapped": self.wrap(app, os.urandom(KEY_BYTES))})
                     wrapped = connection.execute(key).scalar_one()
-            try:
-                plain = self._master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], app.encode())
-            except InvalidTag:
-                raise NotOpenable("the master key does not open this instance's keyring; it is another one") from None
-            self._keys[app] = AESGCM(plain)
+            self._keys[app] = AESGCM(self._unwrap(app, wrapped))
         return self._keys[app]
+
+    def _unwrap(self, app: str, wrapped: bytes) -> bytes:
+        try:
+            return self._master.decrypt(wrapped[:NONCE_BYTES], wrapped[NONCE_BYTES:], app.encode())
+        except InvalidTag:
+            raise NotOpenable("the master key does not open this instance's keyring; it is another one") from None

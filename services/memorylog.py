@@ -1,12 +1,12 @@
 """The log in memory: the fake for tests of plain functions. It passes the contract of the real ones."""
 
 import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from services import chain
-from services.chain import Cause, Draft, Head
+from services.chain import PAGE, Cause, Draft, Head, checked_pages
 from services.errors import Conflict, LeaseLost
-from services.eventlog import PAGE, Lease, check_batch, check_versions
+from services.eventlog import Lease, check_batch, check_versions, refuse_events
 from services.events import Event, Recorded
 
 
@@ -52,6 +52,13 @@ class MemoryLog:
     def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
         """See EventLog.rows."""
         return self._rows[after : after + limit]
+
+    def adopt(self, rows: Iterable[chain.Row], keys: Mapping[str, bytes]) -> Head:
+        """See EventLog.adopt. There is no keyring beside it."""
+        with self._lock:
+            refuse_events(self.head())
+            self._rows = [row for page in checked_pages(rows) for row in page]
+            return self.head()
 
     def head(self) -> Head:
         """See EventLog.head."""

@@ -8,7 +8,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.functions import FunctionElement
 
 from services import chain
-from services.tables import events, head, leases
+from services.tables import events, head, keyring, leases
 
 
 class Texts(FunctionElement[Any]):
@@ -68,3 +68,5 @@ TAKE_OVER = sa.text(
 RENEW = leases.update().where(*_THE_LEASE).values(beat=leases.c.beat + sa.text("1"))
 END_LEASE = leases.delete().where(*_THE_LEASE)
 DROP_LEASES = leases.delete()
+DROP_KEYS = keyring.delete()
+ADD_KEY = sa.text("INSERT INTO keyring (app, wrapped) VALUES (:app, :wrapped)")
