@@ -4,7 +4,7 @@ The tree goes as a tar into a container of the stack and is never unpacked on th
 their own (install.py); the app's image is that one, or the stack, with the sources added without starting anything.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 
 import docker
 
@@ -37,7 +37,7 @@ def build(
     job = Job(client, settings, request, source, output)
     output.step(f"{buildpack.name} app detected")
     with translated():
-        stack = _stack(client, settings)
+        stack = _stack(client, settings, request.stack)
         dependencies = buildpack.dependencies(source, stack.labels["pushlog.python"])
         base = install(job, stack.id, buildpack, dependencies) if dependencies else stack.id
         output.step("Discovering process types")
@@ -105,8 +105,16 @@ def _processes(source: Source) -> dict[str, str]:
     return procfile.parse(source.read_file("Procfile", limit=PROCFILE_LIMIT))
 
 
-def _stack(client: docker.DockerClient, settings: Settings) -> containers.Image:
-    stack = containers.image(client, settings.stack_image)
+def missing(client: docker.DockerClient, settings: Settings, images: Iterable[str]) -> set[str]:
+    """Those of the images, by their ids, that Docker has not."""
+    with translated():
+        filters = {"label": [f"pushlog.instance={settings.instance}"]}
+        there = {found["Id"] for found in client.api.images(filters=filters, all=True)}
+        return {image for image in images if image not in there and containers.image(client, image) is None}
+
+
+def _stack(client: docker.DockerClient, settings: Settings, wanted: str) -> containers.Image:
+    stack = (containers.image(client, wanted) if wanted else None) or containers.image(client, settings.stack_image)
     if stack is None:
         raise Unavailable(f"the stack image {settings.stack_image} is not there; script/bootstrap makes it")
     if "pushlog.python" not in stack.labels:

@@ -20,7 +20,7 @@ class BuildRequest:
 
     `app` and `work` are uuids (the work's is that of the push), `name` is the app's, `attempt` counts from 1, `source`
     is an uncompressed tar of the tree at `commit`. `env` holds the app's config vars, opened: the install command sees
-    them, and nothing of them stays in the image.
+    them, and nothing of them stays in the image. `stack` is the id of the stack to build on where that is here.
     """
 
     app: str
@@ -30,6 +30,7 @@ class BuildRequest:
     source: Path
     commit: str
     env: Mapping[str, str] = field(repr=False)
+    stack: str = ""
 
 
 @dataclass(frozen=True)

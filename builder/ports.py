@@ -30,7 +30,12 @@ class Ports:
     client: docker.DockerClient
 
     def attempts(self) -> set[tuple[str, int]]:
-        """Which attempt at which work is running by now."""
+        """Which attempt at which work may have a container by now."""
+        self.projections.catch_up()
+        return self.state.attempts() | self.state.restorable()
+
+    def running(self) -> set[tuple[str, int]]:
+        """The same but for images that are made again: only who does that may ask."""
         self.projections.catch_up()
         return self.state.attempts()
 

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from builder import answers, ports
+from builder import answers, images, ports
 from builder.on_app_destroyed import mend, on_app_destroyed
 from builder.on_push_received import given_up, on_push_received
 from services import past
@@ -35,6 +35,10 @@ class Service:
     @at_start
     def mend(self) -> None:
         mend(self.ports)
+
+    @at_start
+    def images(self) -> None:
+        images.for_ever(self.ports)
 
     @rpc
     def builds(self, name: str) -> list[Json]:

@@ -10,9 +10,14 @@ from services.events import (
     BuildStarted,
     BuildSucceeded,
     ConfigChanged,
+    DeployFailed,
     Event,
+    ImageLost,
+    ImageRestored,
     PushReceived,
     Recorded,
+    ReleaseCreated,
+    RoutePublished,
     types_in,
 )
 
@@ -31,16 +36,36 @@ class Build:
     buildpack: str = ""
     reason: str = ""
     output: str | None = None
+    source: str = ""
+    image: str = ""
+    stack: str = ""
 
 
 @dataclass
 class App:
-    """An app's builds by the id of their push, oldest first, and its config, sealed: builds see it."""
+    """An app's builds by the id of their push, oldest first, and its config, sealed: builds see it.
+
+    `images` are the pushes that images came of, `releases` the images of the current release and of those that may
+    follow it, `restored` what an image that was gone is on this host, `lost` those that cannot be had again.
+    """
 
     id: str
     name: str
     config: dict[str, str] = field(default_factory=dict)
     builds: dict[str, Build] = field(default_factory=dict)
+    images: dict[str, str] = field(default_factory=dict)
+    releases: dict[int, str] = field(default_factory=dict)
+    restored: dict[str, str] = field(default_factory=dict)
+    lost: set[str] = field(default_factory=set)
+
+    def needed(self) -> dict[str, Build]:
+        """The images that serve, or will, and the builds that they came of."""
+        images = dict.fromkeys(self.releases.values())
+        return {i: self.builds[self.images[i]] for i in images if i in self.images and i not in self.lost}
+
+    def here(self, image: str) -> str:
+        """What an image is on this host."""
+        return self.restored.get(image, image)
 
 
 @dataclass
@@ -55,6 +80,10 @@ class State:
         builds = [build for app in self.apps.values() for build in app.builds.values()]
         return {(build.id, build.attempt) for build in builds if build.status == "running"}
 
+    def restorable(self) -> set[tuple[str, int]]:
+        """The attempts at which an image that is needed would be made again."""
+        return {(build.id, build.attempt) for app in self.apps.values() for build in app.needed().values()}
+
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
         match event.data:
@@ -66,13 +95,36 @@ class State:
                 self.apps[app].config.update(change.set)
                 for key in change.unset:
                     self.apps[app].config.pop(key, None)
-            case PushReceived(app=app, new=new) if app in self.apps:
+            case PushReceived(app=app, new=new, source=source) if app in self.apps:
                 builds = self.apps[app].builds
-                builds[event.id] = Build(event.id, len(builds) + 1, new)
+                builds[event.id] = Build(event.id, len(builds) + 1, new, source=source)
             case BuildStarted(app=app) | BuildSucceeded(app=app) | BuildFailed(app=app) if app in self.apps:
                 evolve_build(self.apps[app].builds[event.causationid], event)
+                if isinstance(event.data, BuildSucceeded):
+                    self.apps[app].images[event.data.image] = event.causationid
+            case ReleaseCreated() | RoutePublished() | DeployFailed() | ImageRestored() | ImageLost() as data:
+                if known := self.apps.get(data.app):
+                    evolve_images(known, data)
             case _:
                 pass
+
+
+def evolve_images(app: App, data: Event) -> None:
+    """Take in which images an app needs, and what became of them."""
+    match data:
+        case ReleaseCreated(number=number, image=image):
+            app.releases[number] = image
+            app.lost.discard(image)  # whoever asks for it once more has it tried once more
+        case RoutePublished(release=release):
+            app.releases = {number: image for number, image in app.releases.items() if number >= release}
+        case DeployFailed(release=release):
+            app.releases.pop(release, None)
+        case ImageRestored(image=image, restored=restored):
+            app.restored[image] = restored
+        case ImageLost(image=image):
+            app.lost.add(image)
+        case _:
+            pass
 
 
 def evolve_build(build: Build, event: Recorded[Event]) -> None:
@@ -80,8 +132,9 @@ def evolve_build(build: Build, event: Recorded[Event]) -> None:
     match event.data:
         case BuildStarted(attempt=attempt):
             build.status, build.attempt, build.started = "running", attempt, build.started or event.time
-        case BuildSucceeded(buildpack=buildpack, output=output):
+        case BuildSucceeded(buildpack=buildpack, output=output, image=image, stack=stack):
             build.status, build.buildpack, build.output, build.finished = "succeeded", buildpack, output, event.time
+            build.image, build.stack = image, stack
         case BuildFailed(reason=reason, output=output):
             build.status, build.reason, build.output, build.finished = "failed", reason, output, event.time
         case _:

@@ -10,6 +10,7 @@ from cli.parsing import parse
 from cli.values import Record, Wanted
 from services.errors import PushlogError, Unavailable
 from services.eventlog import EventLog
+from services.moments import Moment
 
 
 class Alone:
@@ -64,6 +65,15 @@ class Alone:
         raise _nobody()
 
     def events(self, wanted: Wanted) -> Iterator[Sequence[Record]]:
+        raise _nobody()
+
+    def export_backup(self) -> None:
+        raise _nobody()
+
+    def verify_backup(self) -> Record:
+        raise _nobody()
+
+    def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         raise _nobody()
 
 

@@ -13,6 +13,7 @@ import click
 from cli.values import Record, Value, Wanted
 from services.errors import BadInput
 from services.eventlog import EventLog
+from services.moments import Moment
 
 Needs = Literal["nothing", "read", "write", "admin"]
 
@@ -81,6 +82,15 @@ class Context(Protocol):
 
         Raises NoSuchApp for an app that never was, BadInput for a position beyond the log.
         """
+
+    def export_backup(self) -> None:
+        """A backup to stdout."""
+
+    def verify_backup(self) -> Record:
+        """What the backup on stdin holds."""
+
+    def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
+        """Become the instance that the backup on stdin is of, as it was at a moment; returns what came."""
 
 
 Function = Callable[..., Value]

@@ -104,6 +104,15 @@ class Containers:
         )
         return str(made["Id"])
 
+    def has_image(self, image: str) -> bool:
+        """Whether Docker has an image, by its id."""
+        with translated():
+            try:
+                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
+            except NotFound:
+                return False
+        return True
+
     def start(self, container: str) -> None:
         """Start a container. Raises ContainerRefused or Unavailable."""
         with translated():

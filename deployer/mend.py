@@ -10,13 +10,13 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from deployer import spec
+from deployer import move, spec
 from deployer.containers import Found
 from deployer.ports import Ports
 from deployer.state import App, Identity, identity
 from services.engine import NoAnswer
 from services.errors import PushlogError, Unavailable
-from services.events import Slot
+from services.events import ReleaseCreated, Slot
 
 log = logging.getLogger("pushlog.deployer")
 
@@ -56,8 +56,9 @@ def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
     while still():
         ports.look.clear()
         try:
-            ports.subnet()
+            subnet = ports.subnet()
             with ports.mending:
+                move.into(ports, subnet)
                 everything(ports, pauses)
             away = False
         except Unavailable as error:
@@ -135,6 +136,8 @@ def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> N
         container = found.get(identity(slot))
         if container and container.state in ("running", "restarting", "paused"):
             continue
+        if container is None and not ports.containers.has_image(app.image(release_of(app, slot))):
+            continue  # the builder makes it again, and then we are woken
         look = ports.containers.look(container.id) if container else None
         if (look and (look.gave_up or look.running)) or not pauses.due(identity(slot), time.monotonic()):
             continue
@@ -146,9 +149,14 @@ def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> N
     hand_over_names(ports, app, found.values())
 
 
+def release_of(app: App, slot: Slot) -> ReleaseCreated:
+    """The release that a serving slot's container comes from."""
+    return next(r.data for r in app.releases.values() if r.id == slot.made_by)
+
+
 def recreate(ports: Ports, app: App, slot: Slot) -> None:
     """Make and start a serving container that is gone, the same at the same address."""
-    release = next(r.data for r in app.releases.values() if r.id == slot.made_by)
+    release = release_of(app, slot)
     config = ports.keyring.open_all(app.id, release.config)
     name = spec.container_name(ports.settings, app.name, slot)
     container = ports.containers.create(spec.container(ports.settings, app, release, slot, config, name))

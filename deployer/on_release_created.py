@@ -1,5 +1,7 @@
 """Hop 4: release.created → deploy.started, addresses.taken, then deploy.succeeded or deploy.failed. All, or nothing."""
 
+import logging
+
 from deployer import candidate, plan
 from deployer.containers import ContainerRefused
 from deployer.health import Unhealthy
@@ -24,6 +26,10 @@ from services.events import (
     work_stream,
 )
 
+log = logging.getLogger("pushlog.deployer")
+LOOK = 5.0
+"""Seconds between looks for an image that is missing; news wake us earlier."""
+
 
 def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
     """Start what the release needs beside what serves, unless another deployer does. Old containers are not touched."""
@@ -32,6 +38,7 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
         return
     output = ports.outputs.open(release.correlationid)
     with output.telling():
+        await_image(ports, app, release.data, output)  # before the claim: waiting is no attempt
         subnet, running = ports.subnet(), alive(ports, app)
     claimed = claim(ports, app, release, subnet, running)
     if claimed is None:
@@ -43,6 +50,23 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
             conclude(ports.log, release, outcome, "deployer", lease)
         except LeaseLost:
             candidate.remove(ports, app.id, own(slots, release.id, lease.attempt))
+
+
+def await_image(ports: Ports, app: App, release: ReleaseCreated, output: LiveOutput) -> None:
+    """Return when Docker has the release's image, or the builder says that it is lost, or the app is gone.
+
+    The builder makes a missing one again, which takes as long as a build.
+    """
+    turn, said = -1, False
+    while app.id in ports.state.apps and release.image not in app.lost:
+        if ports.containers.has_image(app.image(release)):
+            return
+        if not said:
+            log.info("v%d of %s waits for its image", release.number, app.name)
+            output.line("       Its image is not on this host; waiting until it is built again")
+            said = True
+        turn = ports.projections.wait(turn, LOOK)
+        ports.projections.catch_up()
 
 
 def claim(
@@ -98,7 +122,9 @@ class Hopeless(PushlogError):
 
 
 def refuse_hopeless(app: App, release: ReleaseCreated, attempt: int) -> None:
-    """Raise Hopeless for a release whose image came from a failed push, or that took the deployer down too often."""
+    """Raise Hopeless for a release whose image is lost or came from a failed push, or that was tried too often."""
+    if reason := app.lost.get(release.image):
+        raise Hopeless(f"the image of v{release.number} is gone and could not be made again: {reason}")
     if attempt > MAX_ATTEMPTS:
         raise Hopeless(f"v{release.number} was given up after {MAX_ATTEMPTS} attempts that did not end")
     for number in app.failed:

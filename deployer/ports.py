@@ -13,6 +13,7 @@ from services import engine
 from services.blobs import Blobs, Outputs
 from services.claims import Claims
 from services.eventlog import EventLog
+from services.events import Event, ImageRestored, Recorded
 from services.keyring import Keyring
 from services.platform import Platform
 from services.projections import Projections
@@ -37,6 +38,11 @@ class Ports:
     mending: threading.Lock = field(default_factory=threading.Lock)
     look: threading.Event = field(default_factory=threading.Event)
 
+    def evolve(self, event: Recorded[Event]) -> None:
+        """See Fold.evolve: an image that is there again is what a container may have waited for."""
+        if isinstance(event.data, ImageRestored):
+            self.look.set()
+
     def subnet(self) -> str:
         """The apps' network's subnet; the network is made if it is not there. Raises Unavailable."""
         return network.ensure(self.client, self.settings)
@@ -47,7 +53,7 @@ def build(platform: Platform) -> Ports:
     state = State()
     platform.projections.add(state)
     client = engine.connect()
-    return Ports(
+    ports = Ports(
         settings=platform.settings,
         log=platform.log,
         projections=platform.projections,
@@ -60,3 +66,5 @@ def build(platform: Platform) -> Ports:
         containers=Containers(client, platform.settings),
         archive=Archive(platform.settings.home / "logs"),
     )
+    platform.projections.listen(ports)
+    return ports

@@ -64,7 +64,7 @@ def container(
     """The container of a slot. `config` is the release's, opened."""
     return ContainerSpec(
         name=name,
-        image=release.image,
+        image=app.image(release),
         command=("/bin/bash", "-c", release.processes[slot.process]),
         environment={
             **config,

@@ -1,6 +1,6 @@
 """What the deployer knows: a fold over the log of which containers every app should have."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from services.errors import NoSuchApp
@@ -9,10 +9,13 @@ from services.events import (
     AppCreated,
     AppDestroyed,
     AppEvent,
+    ContainersMoved,
     DeployFailed,
     DeployStarted,
     DeploySucceeded,
     Event,
+    ImageLost,
+    ImageRestored,
     Recorded,
     ReleaseCreated,
     ReleaseRetired,
@@ -44,7 +47,8 @@ class Serving:
 class App:
     """An app's containers: the routed ones, the candidate's, and those that drain.
 
-    `releases` by number: those that are not routed yet, and those that containers come from.
+    `releases` by number: those that are not routed yet, and those that containers come from. `restored` is what an
+    image that was gone is on this host, `lost` why one cannot be had again.
     """
 
     id: str
@@ -55,6 +59,12 @@ class App:
     current: Serving | None = None
     candidate: Serving | None = None
     retiring: list[Serving] = field(default_factory=list)
+    restored: dict[str, str] = field(default_factory=dict)
+    lost: dict[str, str] = field(default_factory=dict)
+
+    def image(self, release: ReleaseCreated) -> str:
+        """The image of a release as Docker has it here."""
+        return self.restored.get(release.image, release.image)
 
     def slots(self) -> list[Slot]:
         """Every slot whose container should exist."""
@@ -104,6 +114,14 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
     match event.data:
         case ReleaseCreated(number=number):
             app.releases[number] = event  # type: ignore[assignment]
+            app.lost.pop(event.data.image, None)  # the builder tries it once more
+        case ImageRestored(image=image, restored=restored):
+            app.restored[image] = restored
+        case ImageLost(image=image, reason=reason):
+            app.lost[image] = reason
+        case ContainersMoved(release=release, slots=slots):
+            if app.current and app.current.release == release:
+                app.current = replace(app.current, slots=tuple(slots))
         case DeployStarted(release=release) | DeploySucceeded(release=release) as data:
             app.candidate = Serving(release, data.attempt, tuple(data.slots))
         case DeployFailed(release=release):

@@ -2,15 +2,19 @@
 
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
-from cli.values import Wanted
-from gitreceiver import history, stories
+from cli.render import warn
+from cli.values import Record, Wanted
+from gitreceiver import backup, history, stories
+from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
 from gitreceiver.session import Session
 from services.chain import Cause
 from services.events import MASK
+from services.moments import Moment
 
 RECORDING = {
     "create_app",
@@ -98,6 +102,19 @@ class SessionContext:
         """See Context."""
         parts = self._ports
         return history.read(parts.log, parts.projections, parts.called, wanted, lambda: self._session.write_err(b""))
+
+    def export_backup(self) -> None:
+        """See Context."""
+        export(self._ports, self.write, partial(warn, self), self._session.passphrase)
+
+    def verify_backup(self) -> Record:
+        """See Context."""
+        return backup.verify(self._ports, self._session.read, self._session.passphrase)
+
+    def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
+        """See Context."""
+        session, say = self._session, partial(warn, self)
+        return backup.import_(self._ports, session.read, session.passphrase, say, moment, dry_run)
 
     def _app(self, name: str) -> str:
         if self.at is not None:

@@ -137,13 +137,24 @@ def check_connected(objects: Path, repository: Path, new: Sequence[str], known: 
 
 
 def pack_with_git(
-    wanted: Sequence[ObjectID], objects: Path, repository: Path, write: Callable[[bytes], object]
+    wanted: Sequence[ObjectID],
+    objects: Path,
+    repository: Path,
+    write: Callable[[bytes], object],
+    revisions: bool = False,
 ) -> None:
     """Have C git make a pack of the objects `wanted` in the folder `objects`, as they lie there, for `write`.
 
-    Raises BadPack when it fails, and what `write` raises.
+    With `revisions` of all that these reach. Raises BadPack when it fails, and what `write` raises.
     """
-    flags = ["--stdout", "--quiet", "--delta-base-offset", "--window=0", "--threads=1"]
+    flags = [
+        "--stdout",
+        "--quiet",
+        "--delta-base-offset",
+        "--window=0",
+        "--threads=1",
+        *(["--revs"] if revisions else []),
+    ]
     process = subprocess.Popen(
         ["git", *BIG_FILES, "pack-objects", *flags],
         stdin=subprocess.PIPE,

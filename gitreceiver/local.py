@@ -151,9 +151,8 @@ class Local(Sessions):
             log.info("local client refused: %s", error)
             connection.close()
             return
-        session = Session(
-            channel, hello.argv, shlex.join(hello.argv), hello.user, "local", "local", hello.tty, hello.columns
-        )
+        line, who = shlex.join(hello.argv), (hello.user, "local", "local")
+        session = Session(channel, hello.argv, line, *who, hello.tty, hello.columns, hello.passphrase)
         try:
             if uid not in (0, os.geteuid()):
                 raise Refused("Only root and the user who runs Pushlog may use the local command; use ssh.")

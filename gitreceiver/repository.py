@@ -84,12 +84,17 @@ def repository(home: Path, app: str) -> Repository:
 def _make(fresh: Path, path: Path) -> None:
     """Make a repository at `path`, by way of `fresh`, unless another push of the same new app is first."""
     try:
-        Repo.init_bare(str(fresh), mkdir=True).close()
-        fresh.rename(path)
+        initialised(fresh).path.rename(path)
     except BaseException as error:
         shutil.rmtree(fresh, ignore_errors=True)
         if not isinstance(error, OSError) or not path.exists():
             raise
+
+
+def initialised(path: Path) -> Repository:
+    """A new bare repository in the folder `path`, which is made."""
+    Repo.init_bare(str(path), mkdir=True).close()
+    return Repository(path)
 
 
 def repositories(home: Path) -> Iterator[tuple[str, Path]]:

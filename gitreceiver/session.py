@@ -42,7 +42,7 @@ class Session:
 
     `line` is the command as it came, `argv` its words. `user` is the SSH user name (any is accepted) or the local
     user's; `actor` is `local`, or a key's name and fingerprint; `origin` is `local`, or `ip:port`.
-    `columns` is the terminal's width when `tty`.
+    `columns` is the terminal's width when `tty`; `passphrase` came beside the words.
     """
 
     wire: Wire
@@ -53,6 +53,7 @@ class Session:
     origin: str
     tty: bool = False
     columns: int = 80
+    passphrase: str | None = field(default=None, repr=False)
     ended: bool = field(default=False, init=False)
 
     @property

@@ -3,7 +3,16 @@
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from services.events import AppCreated, AppDestroyed, Event, Recorded, ReleaseCreated, RoutePublished, types_in
+from services.events import (
+    AppCreated,
+    AppDestroyed,
+    ContainersMoved,
+    Event,
+    Recorded,
+    ReleaseCreated,
+    RoutePublished,
+    types_in,
+)
 
 
 @dataclass
@@ -36,5 +45,15 @@ class State:
                 self.apps[app].route = route
                 later = {n: release for n, release in self.apps[app].releases.items() if n >= route.release}
                 self.apps[app].releases = later
+            case ContainersMoved(app=app) as moved if app in self.apps:
+                self.apps[app].route = after(moved, self.apps[app].route)
             case _:
                 pass
+
+
+def after(moved: ContainersMoved, route: RoutePublished | None) -> RoutePublished | None:
+    """The published route when the containers that it leads to answer elsewhere."""
+    if route is None or not route.hosts or route.release != moved.release:
+        return route
+    upstreams = [f"{slot.address}:{slot.port}" for slot in moved.slots if slot.process == "web"]
+    return route.model_copy(update={"upstreams": upstreams})

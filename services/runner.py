@@ -4,6 +4,7 @@ import importlib
 import os
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import click
@@ -157,29 +158,37 @@ def guarded(run: Callable[[], Any]) -> int:
     return 0
 
 
-def offline(argv: Sequence[str], read_stdin: Callable[[], bytes]) -> int | None:
-    """Run a command that works while no instance runs, under the home's lock; None: this is no such command.
+@dataclass(frozen=True)
+class Streams:
+    """Where a command's input comes from and its output goes, as descriptors, and a passphrase that it was given."""
 
-    Today that is `ssh-keys:add NAME`, so that the first key can be there before the door opens.
-    """
-    if len(argv) != 2 or argv[0] != "ssh-keys:add":
+    input: int = 0
+    output: int = 1
+    passphrase: str | None = field(default=None, repr=False)
+
+
+OFFLINE = {
+    "ssh-keys:add": "gitreceiver.offline",
+    "backup:export": "gitreceiver.offline",
+    "backup:import": "gitreceiver.offline",
+    "backup:verify": "gitreceiver.offline",
+}
+"""The commands that work while no instance runs, under the home's lock; the module whose `run` does them."""
+
+
+def offline(name: Sequence[str], argv: Sequence[str], streams: Streams) -> int | None:
+    """Run the command line `argv`, whose command is `name`, while no instance runs; None: it needs one."""
+    module = OFFLINE.get("".join(name))
+    if module is None:
         return None
-    return guarded(lambda: _add_key_offline(argv[1], read_stdin().decode(errors="replace")))
+    codes: list[int] = []
 
+    def run() -> None:
+        settings = load()
+        with instance.locked(settings):
+            codes.append(importlib.import_module(module).run(settings, argv, streams))
 
-def _add_key_offline(name: str, public_key: str) -> None:
-    from services import chain, decide, eventlog
-    from services.projections import Projections
-
-    keys, state = importlib.import_module("gitreceiver.keys"), importlib.import_module("gitreceiver.state").State()
-    settings = load()
-    with instance.locked(settings):
-        log, _ = eventlog.open_log(settings.database)
-        projections = Projections(log)
-        projections.add(state)
-        cause = chain.Cause("gitreceiver", "local", "local", f"ssh-keys:add {name}")
-        decide.commit(log, projections, lambda: keys.add(state, name, public_key), cause)
-    click.echo(state.key_named(name).fingerprint)
+    return guarded(run) or codes[0]
 
 
 if __name__ == "__main__":

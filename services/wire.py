@@ -8,7 +8,7 @@ This module imports next to nothing, because the `pushlog` command starts with i
 
 import json
 import struct
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import BinaryIO
 
 STDIN, STDOUT, STDERR, EXIT = range(4)
@@ -23,12 +23,16 @@ class BadFrame(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Hello:
-    """A command line, who typed it (the operating system's user name), and the terminal's width if there is one."""
+    """A command line, who typed it (the operating system's user name), and the terminal's width if there is one.
+
+    `passphrase` is beside the words, which are kept and shown.
+    """
 
     argv: list[str]
     user: str = ""
     tty: bool = False
     columns: int = 80
+    passphrase: str | None = field(default=None, repr=False)
 
 
 def hello_line(hello: Hello) -> bytes:
@@ -44,7 +48,10 @@ def read_hello(stream: BinaryIO) -> Hello:
             raise ValueError("not one line")
         hello = Hello(**json.loads(line))
         argv_ok = isinstance(hello.argv, list) and all(isinstance(word, str) for word in hello.argv)
-        if not (argv_ok and isinstance(hello.user, str) and type(hello.tty) is bool and type(hello.columns) is int):
+        given = hello.passphrase is None or isinstance(hello.passphrase, str)
+        if not (
+            argv_ok and given and isinstance(hello.user, str) and type(hello.tty) is bool and type(hello.columns) is int
+        ):
             raise ValueError("a field of another type")
     except (ValueError, TypeError) as error:
         raise BadFrame(f"not the line that the pushlog command begins with: {error}") from None

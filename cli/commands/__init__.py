@@ -2,6 +2,7 @@
 
 from cli.commands import about as about
 from cli.commands import apps as apps
+from cli.commands import backup as backup
 from cli.commands import builds as builds
 from cli.commands import config as config
 from cli.commands import domains as domains

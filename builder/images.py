@@ -1,0 +1,103 @@
+"""Which images should be there: those that serve or are about to. What Docker has not is built again.
+
+That is so on another host, and wherever somebody removed an image. The log keeps the image's recorded id, and
+image.restored says what it is here.
+"""
+
+import logging
+from collections.abc import Callable
+from time import monotonic
+
+from builder import buildstep
+from builder.buildstep import BuildRefused, BuildRequest
+from builder.ports import Ports
+from builder.state import App, Build
+from services.chain import Cause, Draft
+from services.errors import NotOpenable, Unavailable
+from services.events import Event, ImageLost, ImageRestored, work_stream
+
+log = logging.getLogger("pushlog.builder")
+
+EVERY = 60.0
+"""Seconds between looks at Docker when nothing new is needed."""
+AGAIN = 5.0
+
+
+def for_ever(ports: Ports) -> None:
+    """Look at once, when an image is newly needed, and every EVERY seconds; of several builders only one does."""
+    while True:
+        with ports.claims.playing("restorer") as still:
+            while_ours(ports, still)
+
+
+def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
+    """Make missing images again until the role is another builder's. While Docker is away, look every AGAIN seconds."""
+    looked: dict[str, str] = {}
+    turn, due = -1, 0.0
+    while still():
+        try:
+            wanted = needed(ports)
+            if wanted.items() - looked.items() or monotonic() >= due:
+                restore(ports, still)
+                looked, due = needed(ports), monotonic() + EVERY
+        except Unavailable as error:
+            log.warning("images are not looked after for now: %s", error)
+            looked, due = {}, monotonic() + AGAIN
+        turn = ports.projections.wait(turn, AGAIN)
+
+
+def needed(ports: Ports) -> dict[str, str]:
+    """What the images that serve or will are here, by their recorded ids."""
+    ports.projections.catch_up()
+    return {image: app.here(image) for app in ports.state.apps.values() for image in app.needed()}
+
+
+def restore(ports: Ports, still: Callable[[], bool]) -> None:
+    """Make what is missing again, one image after the other."""
+    gone = buildstep.missing(ports.client, ports.settings, needed(ports).values())
+    if gone:
+        buildstep.remove_leftovers(ports.client, ports.settings, ports.running)
+    for app in list(ports.state.apps.values()):
+        for image, build in app.needed().items():
+            if app.here(image) in gone and still() and app.id in ports.state.apps:
+                record(ports, app, build, made_again(ports, app, build))
+
+
+def made_again(ports: Ports, app: App, build: Build) -> Event:
+    """Build an image from what was pushed once more. Raises Unavailable: then it is tried again."""
+    log.info("the image of %s at %s is not there; it is made again", app.name, build.commit[:8])
+    printed = bytearray()
+    try:
+        request = BuildRequest(
+            app=app.id,
+            name=app.name,
+            work=build.id,
+            attempt=build.attempt,
+            source=ports.blobs.path(build.source),
+            commit=build.commit,
+            env=ports.keyring.open_all(app.id, app.config),
+            stack=build.stack,
+        )
+        result = buildstep.build(ports.client, ports.settings, request, printed.extend)
+    except Unavailable:
+        raise
+    except KeyError:
+        return ImageLost(app=app.id, image=build.image, reason="what was pushed is not kept; push it again")
+    except (BuildRefused, NotOpenable) as error:
+        log.error("%s", bytes(printed[-2000:]).decode(errors="replace"))
+        return ImageLost(app=app.id, image=build.image, reason=str(error))
+    if result.stack != build.stack:
+        log.warning("%s is on the stack %.19s now; %.19s is not there any more", app.name, result.stack, build.stack)
+    return ImageRestored(app=app.id, image=build.image, restored=result.image, stack=result.stack)
+
+
+def record(ports: Ports, app: App, build: Build, outcome: Event) -> None:
+    """Record what became of an image; nobody else does, as only one has the role."""
+    ports.projections.catch_up()
+    if app.id not in ports.state.apps:
+        return
+    cause = Cause("builder", "builder", correlationid=build.id, causationid=build.id)
+    ports.log.append([Draft(work_stream(build.id), app.name, outcome)], cause)
+    ports.projections.catch_up()
+    if isinstance(outcome, ImageLost):
+        log.error("the image of %s at %s is lost: %s", app.name, build.commit[:8], outcome.reason)

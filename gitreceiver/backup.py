@@ -1,0 +1,101 @@
+"""backup:verify and backup:import. An import changes nothing before the backup is known to be sound."""
+
+import shutil
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import Any, BinaryIO
+
+from gitreceiver.archive import Read
+from gitreceiver.ports import Ports
+from gitreceiver.replay import cut, until, wanted_at
+from gitreceiver.repository import FOLDER
+from gitreceiver.staging import Staged, held, staged
+from gitreceiver.tree import Limits, write_tar
+from gitreceiver.wanted import Tree, Wanted
+from services import files
+from services.errors import BadInput, Refused
+from services.eventlog import refuse_events
+from services.moments import Moment
+
+Json = dict[str, Any]
+Say = Callable[[str], None]
+_importing = threading.Lock()
+
+
+def verify(ports: Ports, read: Read, passphrase: str | None) -> Json:
+    """What a sound backup holds. Raises BadBackup and Refused, see `staged`; nothing is changed."""
+    with staged(ports.settings.home, read, passphrase, keep=False) as backup:
+        return summary(backup, backup.wanted, backup.head.position)
+
+
+def import_(ports: Ports, read: Read, passphrase: str | None, say: Say, moment: Moment | None, dry_run: bool) -> Json:
+    """Be the instance that a backup is of, as it was at a moment or at its end; returns what came.
+
+    Objects and sources come first, each by one rename, then all events and keys in one transaction. So one that ends in
+    the middle leaves an empty log, and begins again. Raises Refused unless the instance is empty, and what `staged`
+    raises; then nothing was changed.
+    """
+    refuse_events(ports.log.head())
+    if not _importing.acquire(blocking=False):
+        raise Refused("another import is under way; wait for its end")
+    try:
+        with staged(ports.settings.home, read, passphrase, keep=not dry_run) as backup:
+            position = backup.head.position if moment is None else cut(backup.log, moment)
+            wanted = backup.wanted if moment is None else wanted_at(backup.log, position)
+            if not dry_run:
+                apply(ports, backup, wanted, position, say)
+            return summary(backup, wanted, position)
+    finally:
+        _importing.release()
+
+
+def summary(backup: Staged, wanted: Wanted, position: int) -> Json:
+    """What there is of a backup up to a position."""
+    last = backup.log.rows(position - 1, 1)[0] if position else None
+    return {
+        "head": f"{position}:{last[-1] if last else backup.head.hash}",
+        "time": last[8] if last else "",
+        "events": position,
+        "apps": len(wanted.apps),
+        "parts": backup.parts,
+    }
+
+
+def apply(ports: Ports, backup: Staged, wanted: Wanted, position: int, say: Say) -> None:
+    """Bring everything into place, and last the log."""
+    for app, trees in wanted.blobs().items():
+        for tree in trees:
+            if not place_blob(ports, backup, app, tree):
+                say(f"{wanted.apps[app].name}: a source is not in the backup, nor its commit {tree.commit[:8]}")
+    files.sync_folder(ports.settings.home / "blobs")
+    root = ports.settings.home / FOLDER
+    for app, repository in backup.repositories.items():
+        if app in wanted.apps:
+            for push, commit in held(wanted.apps[app], repository):
+                repository.hold(push, commit)
+            shutil.rmtree(root / f"{app}.git", ignore_errors=True)
+            repository.path.rename(root / f"{app}.git")
+    files.sync_folder(root)
+    keys = {app: ports.keyring.wrap(app, key) for app, key in backup.keys.items() if app in wanted.apps}
+    ports.log.adopt(until(backup.log, position), keys)
+    ports.projections.catch_up()
+
+
+def place_blob(ports: Ports, backup: Staged, app: str, tree: Tree) -> bool:
+    """Bring a tree's tar into place, made again where the backup has none; whether it is there."""
+    with suppress(KeyError):
+        return ports.blobs.path(tree.source).exists()
+    if found := backup.blobs.get(tree.source):
+        found.rename(ports.settings.home / "blobs" / found.name)
+        return True
+    repository, limits = backup.repositories.get(app), Limits.of(ports.settings)
+    if repository is None:
+        return False
+    with repository.store() as store, suppress(KeyError, BadInput):
+
+        def write(file: BinaryIO) -> None:
+            write_tar(store, tree.commit, file, limits)
+
+        return ports.blobs.put(write) == tree.source
+    return False
