@@ -106,12 +106,9 @@ class Containers:
 
     def has_image(self, image: str) -> bool:
         """Whether Docker has an image, by its id."""
-        with translated():
-            try:
-                self._api.inspect_image(image)  # type: ignore[no-untyped-call]
-            except NotFound:
-                return False
-        return True
+        with translated(), gone_is_fine():
+            return bool(self._api.inspect_image(image))  # type: ignore[no-untyped-call]
+        return False
 
     def start(self, container: str) -> None:
         """Start a container. Raises ContainerRefused or Unavailable."""
@@ -164,8 +161,7 @@ class Containers:
     def list(self, app: str | None = None) -> list[Found]:
         """Every app container of the instance, or of the app with the uuid `app`, in any state."""
         wanted = [f"pushlog.instance={self._settings.instance}", "pushlog.made-by"]
-        if app:
-            wanted.append(f"pushlog.app={app}")
+        wanted += [f"pushlog.app={app}"] if app else []
         with translated():
             shown = self._api.containers(all=True, filters={"label": wanted})
         return [found for row in shown if (found := _found(row))]

@@ -25,6 +25,7 @@ from services.events import (
     BuildSucceeded,
     CommandRefused,
     ConfigChanged,
+    ContainersMoved,
     DeployFailed,
     DeployStarted,
     DeploySucceeded,
@@ -32,6 +33,8 @@ from services.events import (
     DomainTaken,
     Event,
     FormationChanged,
+    ImageLost,
+    ImageRestored,
     KeyAdded,
     KeyRemoved,
     KeyringRekeyed,
@@ -180,7 +183,12 @@ class Life:
             return
         release = self._release(f"Deploy {new[:8]}", image, new, push.id)
         yield self._after(push, step[0][0], release, on_work=False)
-        yield from self._deploy(push, self.last, new)
+        released = self.last
+        if self.random.random() < 0.02:  # the host has not the image, or not any more
+            yield self._after(push, push, ImageRestored(app=self.app, image=image, restored=digest, stack=digest))
+        elif self.random.random() < 0.02:
+            yield self._after(push, push, ImageLost(app=self.app, image=image, reason="what was pushed is not kept"))
+        yield from self._deploy(push, released, new)
 
     def _release(self, change: str, image: str, commit: str, push: str = "") -> ReleaseCreated:
         self.number += 1
@@ -232,6 +240,9 @@ class Life:
                 moved = RefMoved(app=self.app, ref=MAIN, old=self.head, new=new, deploys=True)
                 yield self._after(story, published, moved, on_work=False)
                 self.head = new
+        if slots and self.random.random() < 0.02:
+            moved_to = [slot.model_copy(update={"address": f"172.31.{number % 250}.{slot.number}"}) for slot in slots]
+            yield self._after(story, release, ContainersMoved(app=self.app, release=number, slots=moved_to))
         if replaces is not None:
             retired: Event = ReleaseRetired(app=self.app, release=replaces, by=number)
             if self.random.random() < 0.005:
