@@ -1,8 +1,11 @@
-"""The commands that work while nothing runs, under the home's lock: the first key, and backups."""
+"""The commands that work while nothing runs, under the home's lock: the first key, backups, and what the log tells."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
 from cli import dispatch
@@ -10,37 +13,73 @@ from cli.alone import Alone
 from cli.render import warn
 from cli.values import Record
 from gitreceiver import backup, keys, ports
+from gitreceiver.context import RECORDING
 from gitreceiver.export import export
+from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
 from gitreceiver.staging import clean
-from services import eventlog, keyring
-from services.chain import Cause
+from services import eventlog, keyring, past
+from services.chain import Cause, uuid7
 from services.decide import commit
 from services.errors import BadInput
+from services.eventlog import EventLog
 from services.moments import Moment
-from services.platform import assemble
+from services.platform import Platform, assemble
+from services.projections import Projections
 from services.runner import Streams
 from services.settings import Settings
+
+ANSWERED = {("configsvc", "desired"), ("configsvc", "blame"), ("configsvc", "undo")}
+"""The questions that need no process but this one."""
 
 
 class Offline(Alone):
     """A Context whose platform is this process."""
 
-    def __init__(self, parts: Ports, streams: Streams, cause: Cause) -> None:
-        self._ports, self._streams, self._cause = parts, streams, cause
+    def __init__(self, platform: Platform, parts: Ports, streams: Streams, cause: Cause) -> None:
+        self._platform, self._ports, self._streams, self._cause = platform, parts, streams, cause
         self.tty = os.isatty(streams.output)
+
+    @property
+    def log(self) -> EventLog:
+        """See Context."""
+        return self._platform.log
 
     def permits(self, needs: str, app: str | None) -> bool:
         """Who can open the home may do everything."""
         return True
 
     def call(self, service: str, method: str, **kwargs: Any) -> Any:
-        """See Context: the first key can be there before the door opens."""
-        if (service, method) != ("gitreceiver", "add_key"):
+        """See Context: a service's own code answers here. What is about a live service has nobody to answer."""
+        asked: dict[str, Any] = {"at": self.at}
+        if method in RECORDING:
+            kwargs["cause"] = vars_of(self._cause)
+            asked["dry"] = self.dry_run
+        if (service, method) == ("gitreceiver", "add_key"):
+            parts = past.view(self._ports, ports.build, self._platform, asked)
+            return self._add_key(parts, Cause(**kwargs.pop("cause")), **kwargs)
+        if (service, method) not in ANSWERED:
             return super().call(service, method, **kwargs)
-        parts = self._ports
-        recorded = commit(parts.log, parts.projections, lambda: keys.add(parts.state, **kwargs), self._cause)
+        fresh = replace(self._platform, projections=Projections(self.log))
+        build, answers = import_module(f"{service}.ports").build, import_module(f"{service}.answers")
+        return getattr(answers, method)(past.view(build(fresh), build, fresh, asked), **kwargs)
+
+    def _add_key(self, parts: Ports, cause: Cause, name: str, public_key: str) -> Any:
+        recorded = commit(parts.log, parts.projections, lambda: keys.add(parts.state, name, public_key), cause)
         return recorded[0].data.model_dump()
+
+    def pause(self, seconds: float) -> None:
+        """See Context."""
+        time.sleep(seconds)
+
+    def follow(self, correlation: str) -> Iterator[bytes | int]:
+        """See Context: what was recorded is taken up at the next start."""
+        yield b"       Recorded; it is deployed when the platform runs\n"
+        yield 0
+
+    def open(self, app: str, key: str, sealed: str) -> str:
+        """See Context."""
+        return self._ports.keyring.open(self.call("configsvc", "desired", name=app)[app]["app"], key, sealed)
 
     def read_stdin(self, limit: int) -> bytes:
         """See Context."""
@@ -76,12 +115,12 @@ def run(settings: Settings, argv: Sequence[str], streams: Streams) -> int:
         given = settings.master_key.get_secret_value() if settings.master_key else None
         ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
         clean(settings.home)
-        parts = ports.build(assemble(settings, log, ring, "offline"))
-        return dispatch.run(Offline(parts, streams, cause_of(argv)), argv)
+        platform = assemble(settings, log, ring, "offline")
+        return dispatch.run(Offline(platform, ports.build(platform), streams, cause_of(argv)), argv)
     finally:
         engine.dispose()
 
 
 def cause_of(argv: Sequence[str]) -> Cause:
     """Who asks, and for what."""
-    return Cause("gitreceiver", "local", "local", dispatch.masked(argv))
+    return Cause("gitreceiver", "local", "local", dispatch.masked(argv), uuid7())

@@ -57,15 +57,15 @@ class Port(DependencyProvider, Generic[T]):
     """
 
     def __init__(self, build: Callable[[Platform], T]) -> None:
-        self._build = build
+        self.build = build
 
     def setup(self) -> None:
         """Build it."""
-        self.value = self._build(platform_of(self.container))
+        self.value = self.build(platform_of(self.container))
 
     def get_dependency(self, worker_ctx: Any) -> T:
         """The same object for every worker that asks for no view."""
-        return view(self.value, self._build, platform_of(self.container), worker_ctx.data)
+        return view(self.value, self.build, platform_of(self.container), worker_ctx.data)
 
 
 class Requests(RpcConsumer):

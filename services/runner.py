@@ -172,6 +172,11 @@ OFFLINE = {
     "backup:export": "gitreceiver.offline",
     "backup:import": "gitreceiver.offline",
     "backup:verify": "gitreceiver.offline",
+    "log:blame": "gitreceiver.offline",
+    "log:diff": "gitreceiver.offline",
+    "log:replay": "gitreceiver.offline",
+    "log:undo": "gitreceiver.offline",
+    "log:verify": "gitreceiver.offline",
 }
 """The commands that work while no instance runs, under the home's lock; the module whose `run` does them."""
 
