@@ -1,0 +1,479 @@
+"""A backup is the instance that it is of, or it is refused and nothing was changed."""
+
+import io
+import json
+import tarfile
+import threading
+import tracemalloc
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from gitreceiver import archive as archives
+from gitreceiver import export, staging
+from gitreceiver.archive import FORMAT, HEADER, BadBackup, Writer
+from gitreceiver.ports import Ports
+from gitreceiver.repository import repository
+from services.chain import COLUMNS, GENESIS, Cause, Draft, Head, canonical, row_hash
+from services.errors import BadInput, PushlogError, Refused
+from services.events import AppCreated, AppShredded, NameTaken, app_stream, name_stream
+from services.moments import moment
+from tests.contract import backups
+from tests.contract.backups import APP, SECRET, contents, exported, files_of, imported, instance, states, verified
+from tests.contract.databases import KINDS
+
+MAIN = "refs/heads/main"
+
+
+@pytest.fixture(scope="module")
+def old(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ports]:
+    """An instance that has a log, and an app with all that belongs to it."""
+    with instance(tmp_path_factory.mktemp("old")) as made:
+        backups.fill(made)
+        yield made
+
+
+@pytest.fixture(scope="module")
+def good(old: Ports) -> bytes:
+    """A backup of it."""
+    return exported(old)[0]
+
+
+@pytest.fixture
+def new(tmp_path: Path) -> Iterator[Ports]:
+    """An empty instance."""
+    with instance(tmp_path) as made:
+        yield made
+
+
+def untouched(parts: Ports) -> bool:
+    """Whether an instance is as empty as it was made."""
+    return parts.log.head() == Head(0, GENESIS) and files_of(parts) == {} and parts.keyring.data_keys() == {}
+
+
+# What comes back
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_import_has_the_same_events_keys_objects_and_sources(
+    old: Ports, good: bytes, kind: str, tmp_path: Path
+) -> None:
+    with instance(tmp_path, kind) as parts:
+        answer, said = imported(parts, good)
+        assert answer["events"] == old.log.head().position
+        assert not any("real" in line for line in said)  # the fleet's apps never had any sources
+        assert answer["head"] == f"{old.log.head().position}:{old.log.head().hash}"
+        assert parts.log.rows(0, 10_000) == old.log.rows(0, 10_000)
+        assert states(parts) == states(old)
+        sealed = next(e.data.set["TOKEN"] for e in old.log.read(0, 10_000) if "TOKEN" in getattr(e.data, "set", ()))
+        assert parts.keyring.open(APP, "TOKEN", sealed) == SECRET
+        assert parts.keyring.wrap(APP, bytes(32)) != old.keyring.wrap(APP, bytes(32))
+        there = files_of(parts)
+        assert {path for path in there if path.startswith("blobs/")} <= set(files_of(old))
+        parts.projections.catch_up()
+        with repository(parts.settings.home, APP).store() as store:
+            assert parts.state.apps[APP].refs[MAIN].encode() in store
+        held = {path for path in files_of(old) if "/pushlog/pushes/" in path}
+        assert held == {path for path in there if "/pushlog/pushes/" in path}
+
+
+def test_the_sources_of_the_current_and_the_last_five_releases_come_along(old: Ports, good: bytes) -> None:
+    pushed = [e.data.source for e in old.log.read(0, 10_000) if e.type == "push.received" and e.data.app == APP]
+    came = {name for name in contents(good) if name.startswith("blobs/")}
+    assert came == {f"blobs/{source.removeprefix('sha256:')}" for source in pushed[-6:]}
+
+
+def test_a_source_that_is_not_there_is_said_and_made_again_from_its_commit(
+    old: Ports, new: Ports, tmp_path: Path
+) -> None:
+    with instance(tmp_path / "other") as parts:
+        backups.fill(parts, 2)
+        source = [e.data.source for e in parts.log.read(0, 10_000) if e.type == "push.received"][-1]
+        path = parts.blobs.path(source)
+        content = path.read_bytes()
+        path.unlink()
+        archive, said = exported(parts)
+        assert any(line.startswith("A source of real is not there") for line in said)
+        imported(new, archive)
+        assert new.blobs.read(source) == content
+
+
+def test_what_is_sound_says_its_head_and_changes_nothing(old: Ports, good: bytes, new: Ports) -> None:
+    head = old.log.head()
+    answer = verified(new, good)
+    assert answer["head"] == f"{head.position}:{head.hash}"
+    assert untouched(new)
+    before = files_of(old)
+    assert verified(old, good) == answer
+    assert files_of(old) == before
+
+
+def test_a_dry_run_tells_the_same_and_changes_nothing(good: bytes, new: Ports) -> None:
+    answer, _ = imported(new, good, dry_run=True)
+    assert untouched(new)
+    assert imported(new, good)[0] == answer
+
+
+def test_an_instance_without_events_is_a_backup_too(new: Ports, tmp_path: Path) -> None:
+    archive, _ = exported(new)
+    with instance(tmp_path / "other") as parts:
+        assert imported(parts, archive)[0]["events"] == 0
+
+
+def test_it_works_without_c_git(old: Ports, new: Ports, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (export, staging):
+        monkeypatch.setattr(module, "has_git", lambda: False)
+    imported(new, exported(old)[0])
+    new.projections.catch_up()
+    with repository(new.settings.home, APP).store() as store:
+        assert new.state.apps[APP].refs[MAIN].encode() in store
+
+
+def test_tar_lists_it(good: bytes) -> None:
+    with tarfile.open(fileobj=io.BytesIO(good)) as tar:
+        names = tar.getnames()
+    assert names[:3] == [HEADER, "events.jsonl", "keyring.json"]
+    assert names[-1] == "manifest.json"
+
+
+# Up to a moment
+
+
+@pytest.mark.parametrize("at", [401, 402, 410, 425])
+def test_up_to_a_position_comes_what_stood_there_and_what_was_recorded_with_it(
+    old: Ports, good: bytes, new: Ports, at: int
+) -> None:
+    answer, _ = imported(new, good, until=at)
+    position = new.log.head().position
+    assert answer["events"] == position == (402 if at == 401 else at)
+    assert new.log.rows(0, 10_000) == old.log.rows(0, position)
+    assert states(new) == states(old, position)
+
+
+def test_up_to_a_time_comes_what_was_recorded_by_then(old: Ports, good: bytes, new: Ports) -> None:
+    event = old.log.read(409, 1)[0]
+    imported(new, good, until=moment(event.time))
+    assert new.log.head() == Head(event.position, event.hash)
+
+
+def test_the_sources_of_releases_that_were_current_then_are_made_again(old: Ports, good: bytes, new: Ports) -> None:
+    routed = next(e for e in old.log.read(FIRST, 100) if e.type == "route.published")
+    assert not any("real" in line for line in imported(new, good, until=routed.position)[1])
+    source = next(e.data.source for e in old.log.read(FIRST, 100) if e.type == "push.received")
+    assert new.blobs.read(source) == old.blobs.read(source)
+
+
+FIRST = backups.FLEET
+
+
+@pytest.mark.parametrize(("until", "said"), [(0, "nothing had happened"), (10**6, "beyond the end")])
+def test_a_moment_that_the_log_has_not_is_refused(good: bytes, new: Ports, until: int, said: str) -> None:
+    with pytest.raises(BadInput, match=said):
+        imported(new, good, until=until)
+    assert untouched(new)
+
+
+# What is refused
+
+
+def test_an_instance_with_events_takes_nothing(old: Ports, new: Ports) -> None:
+    backups.record(new, [Draft(name_stream("a"), "a", NameTaken(app=APP, name="a"))])
+    head = new.log.head()
+    with pytest.raises(Refused, match="has 1 events already"):
+        imported(new, b"whatever")
+    assert new.log.head() == head
+
+
+def flipped(archive: bytes, at: int, bit: int) -> bytes:
+    return archive[:at] + bytes([archive[at] ^ 1 << bit]) + archive[at + 1 :]
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_a_bit_that_is_another_is_refused_wherever_it_is(good: bytes, new: Ports, seed: int) -> None:
+    random = Random(seed)
+    with pytest.raises(PushlogError):
+        imported(new, flipped(good, random.randrange(len(good)), random.randrange(8)))
+    assert untouched(new)
+
+
+def test_a_bit_of_the_header_the_padding_the_manifest_or_the_end_is_refused(good: bytes, new: Ports) -> None:
+    manifest = good.rindex(b"manifest.json")
+    for at in (0, 100, 513, 1000, manifest - 1, manifest, manifest + 600, len(good) - 1, len(good) - 1500):
+        with pytest.raises(PushlogError):
+            verified(new, flipped(good, at, 3))
+    assert untouched(new)
+
+
+@pytest.mark.parametrize("part", [0, 0.001, 0.01, 0.3, 0.6, 0.9, 0.99, 0.9999])
+def test_what_is_cut_off_is_refused(good: bytes, new: Ports, part: float) -> None:
+    with pytest.raises(BadBackup):
+        imported(new, good[: int(part * len(good))])
+    assert untouched(new)
+
+
+@pytest.mark.parametrize("junk", [b"", b"hello\n", bytes(10240), b"\x1f\x8b" + bytes(2000), b"SQLite format 3\0" * 64])
+def test_what_is_no_backup_is_refused_in_a_sentence(new: Ports, junk: bytes) -> None:
+    with pytest.raises(BadBackup, match=r"no backup|cut off"):
+        imported(new, junk)
+    assert untouched(new)
+
+
+def test_what_stands_behind_the_end_is_refused(good: bytes, new: Ports) -> None:
+    with pytest.raises(BadBackup, match="behind its end"):
+        imported(new, good + b"x")
+
+
+def rewritten(good: bytes, change: Callable[[dict[str, bytes]], None], about: dict[str, object] | None = None) -> bytes:
+    """A backup with the parts as `change` leaves them, under a manifest that fits them."""
+    out = io.BytesIO()
+    parts = contents(good)
+    change(parts)
+    head = json.loads(good[512 : 512 + int(good[124:135], 8)])
+    rows = [json.loads(line) for line in parts["events.jsonl"].splitlines()]
+    if rows and isinstance(rows[-1], list):
+        head["head"] = {"position": rows[-1][0], "hash": rows[-1][-1]}
+    writer = Writer(lambda data: out.write(data) and None, {**head, **(about or {})})
+    for name, data in parts.items():
+        writer.add(name, len(data), [data])
+    writer.end()
+    return out.getvalue()
+
+
+def test_a_newer_format_is_refused(good: bytes, new: Ports) -> None:
+    with pytest.raises(BadBackup, match=f"has format {FORMAT + 1}, newer than this Pushlog's {FORMAT}; upgrade"):
+        imported(new, rewritten(good, lambda parts: None, {"format": FORMAT + 1}))
+    assert untouched(new)
+
+
+def changed_row(column: str, value: object) -> Callable[[dict[str, bytes]], None]:
+    """Gives the last row of the events another value, and the hash that it then has."""
+
+    def change(parts: dict[str, bytes]) -> None:
+        *rest, before, last = (json.loads(line) for line in parts["events.jsonl"].splitlines())
+        last[COLUMNS.index(column)] = value
+        last[-1] = row_hash(before[-1], tuple(last[:-1]))
+        parts["events.jsonl"] = b"".join(canonical(row).encode() + b"\n" for row in (*rest, before, last))
+
+    return change
+
+
+HOSTILE = [
+    ("type", "app.exploded", "which this Pushlog does not know"),
+    ("schema", 99, "upgrade Pushlog"),
+    ("id", "../../../etc/cron.d/x", "not what Pushlog writes"),
+    ("id", "", "not what Pushlog writes"),
+    ("correlationid", "../outside", "not what Pushlog writes"),
+    ("causationid", "x\ny", "not what Pushlog writes"),
+    ("subject", "a\0b", "not what Pushlog writes"),
+    ("actor", 5, "not what Pushlog writes"),
+    ("version", 1 << 64, "not what Pushlog writes"),
+    ("version", 77, "append-only"),
+    ("version", True, "not what Pushlog writes"),
+    ("data", "{", "with a bad"),
+    ("data", "[" * 100_000, "with a bad"),
+]
+
+
+@pytest.mark.parametrize(("column", "value", "said"), HOSTILE)
+def test_an_event_that_no_pushlog_wrote_is_refused(
+    good: bytes, new: Ports, column: str, value: object, said: str
+) -> None:
+    with pytest.raises(BadBackup, match=said):
+        imported(new, rewritten(good, changed_row(column, value)))
+    assert untouched(new)
+
+
+@pytest.mark.parametrize(
+    "name", ["a;id", "../a", "a\nb", "-rf", "A", "a" * 64, "a..b", "a`id`", "a.git", "", "\ud800", "\u00e9"]
+)
+def test_a_name_that_the_door_would_refuse_is_refused_here(good: bytes, new: Ports, name: str) -> None:
+    data = canonical({"app": APP, "name": name}) if name != "\ud800" else '{"app":"' + APP + '","name":"\\ud800"}'
+
+    def change(parts: dict[str, bytes]) -> None:
+        changed_row("type", "app.created")(parts)
+        changed_row("schema", 1)(parts)
+        changed_row("data", data)(parts)
+
+    with pytest.raises(BadBackup, match=r"the backup holds app\.created with a bad"):
+        imported(new, rewritten(good, change))
+    assert untouched(new)
+
+
+def test_events_that_make_no_state_are_refused(good: bytes, new: Ports) -> None:
+    def change(parts: dict[str, bytes]) -> None:
+        changed_row("type", "app.destroyed")(parts)
+        changed_row("data", canonical({"app": "0190a8c0-0000-7000-8000-0000000000ff", "name": "ghost"}))(parts)
+
+    with pytest.raises(BadBackup, match="make no state"):
+        imported(new, rewritten(good, change))
+    assert untouched(new)
+
+
+MEMBERS = [
+    ("../../etc/cron.d/x", tarfile.REGTYPE, ""),
+    ("/etc/passwd", tarfile.REGTYPE, ""),
+    ("repositories/../../x.pack", tarfile.REGTYPE, ""),
+    ("blobs/../../../x", tarfile.REGTYPE, ""),
+    ("blobs/" + "0" * 64, tarfile.SYMTYPE, "/etc/passwd"),
+    ("blobs/" + "0" * 64, tarfile.LNKTYPE, "/etc/passwd"),
+    ("blobs/" + "0" * 64, tarfile.CHRTYPE, ""),
+    ("blobs/" + "0" * 64, tarfile.FIFOTYPE, ""),
+    ("blobs/" + "0" * 64, tarfile.DIRTYPE, ""),
+    ("blobs/" + "0" * 64, tarfile.GNUTYPE_SPARSE, ""),
+    ("blobs/" + "0" * 64, tarfile.XHDTYPE, ""),
+    ("././@LongLink", tarfile.GNUTYPE_LONGNAME, ""),
+    ("events.jsonl", tarfile.REGTYPE, ""),
+    ("manifest.json", tarfile.REGTYPE, ""),
+    (HEADER, tarfile.REGTYPE, ""),
+]
+
+
+@pytest.mark.parametrize(("name", "kind", "target"), MEMBERS)
+def test_an_entry_that_no_backup_has_is_refused(good: bytes, new: Ports, name: str, kind: bytes, target: str) -> None:
+    info = tarfile.TarInfo(name)
+    info.type, info.linkname, info.mode, info.size = kind, target, 0o600, 3
+    with pytest.raises(BadBackup):
+        imported(new, backups.with_entry(info, b"abc", good))
+    assert untouched(new)
+
+
+def test_an_entry_that_says_to_be_endless_takes_no_room(good: bytes, new: Ports) -> None:
+    info = tarfile.TarInfo("keyring.json")
+    info.size, info.mode = 1 << 50, 0o600
+    with pytest.raises(PushlogError):
+        imported(new, backups.with_entry(info, b"", good))
+    assert untouched(new)
+
+
+def test_a_pack_that_is_none_or_lacks_objects_is_refused(good: bytes, new: Ports) -> None:
+    pack = f"repositories/{APP}.pack"
+    for data in (b"PACK" + bytes(100), contents(good)[pack][:-30], b""):
+        with pytest.raises(BadBackup, match="is damaged"):
+            imported(new, rewritten(good, lambda parts, data=data: parts.update({pack: data})))
+    assert untouched(new)
+
+
+def test_a_blob_that_its_name_is_not_of_is_refused(good: bytes, new: Ports) -> None:
+    with pytest.raises(BadBackup, match="another one than its name says"):
+        imported(new, rewritten(good, lambda parts: parts.update({"blobs/" + "0" * 64: b"other"})))
+    assert untouched(new)
+
+
+@pytest.mark.parametrize(
+    "keys", [{}, {"keys": 5}, {"sealed": False, "keys": {"../x": "00" * 32}}, {"sealed": False, "keys": {APP: "00"}}]
+)
+def test_a_keyring_that_is_none_is_refused(good: bytes, new: Ports, keys: object) -> None:
+    with pytest.raises(BadBackup, match="its keyring is not"):
+        imported(new, rewritten(good, lambda parts: parts.update({"keyring.json": json.dumps(keys).encode()})))
+    assert untouched(new)
+
+
+# Secrets
+
+
+def test_without_a_passphrase_it_is_said_that_the_backup_is_open(old: Ports, good: bytes) -> None:
+    key = old.keyring.data_keys()[APP]
+    assert key.hex().encode() in good
+    assert any("can read every secret" in line for line in exported(old)[1])
+
+
+def test_a_passphrase_seals_the_keys_and_opens_them_again(old: Ports, new: Ports) -> None:
+    archive, said = exported(old, "correct horse")
+    key = old.keyring.data_keys()[APP]
+    assert key.hex().encode() not in archive
+    assert key not in archive
+    assert not any("can read every secret" in line for line in said)
+    for wrong, sentence in ((None, "is sealed; give its passphrase"), ("wrong", "another passphrase")):
+        with pytest.raises(Refused, match=sentence):
+            imported(new, archive, wrong)
+        assert untouched(new)
+    imported(new, archive, "correct horse")
+    assert new.keyring.data_keys() == {APP: key}
+
+
+def test_a_sealed_keyring_that_asks_for_much_work_is_refused(old: Ports, new: Ports) -> None:
+    archive, _ = exported(old, "correct horse")
+
+    def change(parts: dict[str, bytes]) -> None:
+        parts["keyring.json"] = json.dumps(json.loads(parts["keyring.json"]) | {"n": 1 << 40}).encode()
+
+    with pytest.raises(BadBackup, match="its keyring is not"):
+        imported(new, rewritten(archive, change), "correct horse")
+
+
+def test_a_shredded_app_is_only_its_events_in_later_backups(new: Ports) -> None:
+    backups.fill(new, 1)
+    assert SECRET.encode() not in exported(new)[0]
+    new.keyring.shred(APP)
+    backups.record(
+        new, [Draft(app_stream(APP), "real", AppShredded(app=APP, name="real"))], Cause("configsvc", "local")
+    )
+    parts = contents(exported(new)[0])
+    assert json.loads(parts["keyring.json"])["keys"] == {}
+    assert set(parts) == {"events.jsonl", "keyring.json"}
+
+
+# While the platform works
+
+
+def test_an_export_under_load_is_as_of_its_head(new: Ports, tmp_path: Path) -> None:
+    backups.fill(new, 3)
+    done = threading.Event()
+
+    def load() -> None:
+        number = 0
+        while not done.is_set():
+            number += 1
+            name = f"load-{number}"
+            new.log.append([Draft(name_stream(name), name, NameTaken(app=APP, name=name))], backups.WHO)
+
+    thread = threading.Thread(target=load)
+    thread.start()
+    try:
+        archives_ = [exported(new)[0] for _ in range(3)]
+    finally:
+        done.set()
+        thread.join()
+    heads = []
+    with instance(tmp_path / "other") as parts:
+        for archive in archives_:
+            answer = verified(parts, archive)
+            heads.append(answer["events"])
+    assert heads == sorted(heads)
+    assert heads[-1] < new.log.head().position
+
+
+def test_a_large_backup_is_written_and_read_in_constant_memory(new: Ports, tmp_path: Path) -> None:
+    backups.fill(new, 1)
+    source = next(e.data.source for e in new.log.read(0, 10_000) if e.type == "push.received" and e.data.app == APP)
+    path = new.blobs.path(source)
+    content = path.read_bytes()
+    with path.open("r+b") as file:
+        file.truncate(96 << 20)
+    size = 0
+
+    def count(data: bytes) -> None:
+        nonlocal size
+        size += len(data)
+
+    tracemalloc.start()
+    export.export(new, count, lambda line: None, None)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    path.write_bytes(content)
+    assert size > 96 << 20
+    assert peak < 32 << 20
+
+
+def test_a_part_of_another_length_than_was_said_is_a_fault_of_ours(tmp_path: Path) -> None:
+    writer = archives.Writer(lambda data: None, {})
+    with pytest.raises(ValueError, match="has not the 5 bytes"):
+        writer.add("events.jsonl", 5, [b"1234"])
+
+
+def test_the_rows_of_a_backup_are_those_of_the_log(old: Ports, good: bytes) -> None:
+    lines = contents(good)["events.jsonl"].splitlines()
+    assert [tuple(json.loads(line)) for line in lines] == old.log.rows(0, 10_000)
+    assert AppCreated.TYPE in {json.loads(line)[4] for line in lines}
