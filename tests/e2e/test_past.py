@@ -154,3 +154,21 @@ def test_the_live_states_are_what_the_log_says(shared: Instance, story: dict[str
     then = json.loads(shared.ssh("log:replay", "--until", str(story["set"])).stdout)
     assert then["position"] == story["set"]
     assert then["configsvc state"] != told["configsvc state"]
+
+
+@pytest.mark.only("embedded", "nothing of an instance runs only where it is one process")
+def test_the_log_tells_and_proves_while_nothing_runs(mortal: Instance, app: str) -> None:
+    mortal.pushlog("apps:create", app)
+    mortal.pushlog("config:set", app, "COLOR=blue")
+    mortal.down()
+    try:
+        verified = json.loads(mortal.pushlog("log:verify").stdout)
+        replayed = json.loads(mortal.pushlog("log:replay").stdout)
+        assert (verified["holds"], replayed["said"]) == (True, f"Rebuilt from {verified['events']} events")
+        [row] = json.loads(mortal.pushlog("log:blame", app, "COLOR", "--format", "json").stdout)
+        assert (row["setting"], row["by"]) == ("config COLOR", "local")
+        assert f"{app}  config COLOR" in mortal.pushlog("log:diff", "0", str(verified["events"]), app).stdout
+        assert "No Pushlog instance runs" in mortal.pushlog("config:show", app, check=False).stderr
+    finally:
+        mortal.up()
+    assert json.loads(mortal.pushlog("log:replay").stdout)["said"] == "The live state is what the log says"
