@@ -25,7 +25,6 @@ from services.events import (
     BuildStarted,
     BuildSucceeded,
     ConfigChanged,
-    DeployFailed,
     DeployStarted,
     DeploySucceeded,
     Event,
@@ -70,13 +69,18 @@ def instance(folder: Path, kind: str = "sqlite", master: bytes | None = None) ->
 def fill(parts: Ports, pushes: int = 8) -> None:
     """A log of a fleet's events, and behind them an app that has everything that its events say."""
     parts.log.adopt(islice(fleet.rows(Random(7)), FLEET), {})
-    record(parts, [Draft(name_stream("real"), "real", NameTaken(app=APP, name="real")),
-                   Draft(app_stream(APP), "real", AppCreated(app=APP, name="real"))])  # fmt: skip
+    record(parts, beginning())
     sealed = parts.keyring.seal(APP, "TOKEN", SECRET)
     record(parts, [Draft(app_stream(APP), "real", ConfigChanged(app=APP, set={"TOKEN": sealed}))])
     old: str | None = None
     for number in range(1, pushes + 1):
         old = push(parts, number, old)
+
+
+def beginning() -> list[Draft]:
+    """What creates the app."""
+    taken, created = NameTaken(app=APP, name="real"), AppCreated(app=APP, name="real")
+    return [Draft(name_stream("real"), "real", taken), Draft(app_stream(APP), "real", created)]
 
 
 def record(parts: Ports, drafts: list[Draft], cause: Cause = WHO) -> Recorded[Event]:
@@ -112,12 +116,6 @@ def push(parts: Ports, number: int, old: str | None) -> str:
                                            replaces=number - 1 or None, push=id_))  # fmt: skip
     after(route, RefMoved(app=APP, ref=ref, old=old, new=new, deploys=True), work=False)
     return new
-
-
-def fail(parts: Ports, number: int, release: Recorded[Event]) -> None:
-    """The release of that number does not come up."""
-    failed = DeployFailed(app=APP, release=number, attempt=1, reason="no", output=None)
-    record(parts, [Draft(work_stream(release.id), "real", failed)], Cause.after("deployer", release))
 
 
 def commit(parts: Ports, text: str, parent: str | None) -> str:
@@ -195,6 +193,10 @@ class Prefix:
 
 def files_of(parts: Ports) -> dict[str, bytes]:
     """All that stands in a home but the log, by path."""
-    home = parts.settings.home
+    return files_below(parts.settings.home)
+
+
+def files_below(home: Path) -> dict[str, bytes]:
+    """The files below a folder, by path."""
     found = (path for path in sorted(home.rglob("*")) if path.is_file())
     return {str(path.relative_to(home)): path.read_bytes() for path in found}
