@@ -61,6 +61,9 @@ class Alone:
     def open(self, app: str, key: str, sealed: str) -> str:
         raise _nobody()
 
+    def rekey(self, limit: int) -> Record:
+        raise _nobody()
+
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         raise _nobody()
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from services import wire
 
 PLATFORM = ("up", "down", "status", "service", "prepare", "install-service", "uninstall-service")
-READS_STDIN = ("apps:destroy", "apps:delete", "delete", "ssh-keys:add", "backup:import", "backup:verify")
+READS_STDIN = ("apps:destroy", "apps:delete", "delete", "ssh-keys:add", "log:rekey", "backup:import", "backup:verify")
 """The commands whose input is sent. Others leave it alone, so that they can stand in a loop that reads a file."""
 READS_FILE = {"ssh-keys:add": 1, "backup:import": 0, "backup:verify": 0}
 """Take a file's path here, behind so many words; its content is sent as the input."""

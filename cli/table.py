@@ -74,6 +74,12 @@ class Context(Protocol):
     def open(self, app: str, key: str, sealed: str) -> str:
         """What `seal` sealed."""
 
+    def rekey(self, limit: int) -> Record:
+        """Rotate the master key; `given` tells whether the operator keeps it, then the new one is read from stdin.
+
+        It has at most `limit` bytes, and crosses no bus.
+        """
+
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         """The live output of what a command set in motion, and last the exit code."""
 

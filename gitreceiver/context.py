@@ -11,6 +11,7 @@ from gitreceiver import backup, history, stories
 from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
+from gitreceiver.rekeying import rekey
 from gitreceiver.session import Session
 from services.chain import Cause
 from services.events import MASK
@@ -87,6 +88,12 @@ class SessionContext:
     def open(self, app: str, key: str, sealed: str) -> str:
         """See Context. Raises NoSuchApp or NotOpenable."""
         return self._ports.keyring.open(self._app(app), key, sealed)
+
+    def rekey(self, limit: int) -> Record:
+        """See Context."""
+        given = self._ports.settings.master_key is not None
+        key = self.read_line(limit).decode(errors="replace").strip() if given else ""
+        return {"given": given, "keys": rekey(self._ports, self._cause, key)}
 
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         """See Context."""

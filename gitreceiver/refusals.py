@@ -98,7 +98,8 @@ def counts(command: Command | None, error: PushlogError) -> bool:
     """
     if isinstance(error, Denied | NotACommand):
         return True
-    return bool(command and command.records) and isinstance(error, BadInput | NoSuchApp | Refused)
+    changes = command is not None and (command.records or command.needs == "admin")
+    return changes and isinstance(error, BadInput | NoSuchApp | Refused)
 
 
 def sentence(command: Command | None, error: PushlogError) -> str:

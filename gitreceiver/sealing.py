@@ -10,7 +10,8 @@ from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
 from gitreceiver.archive import BadBackup
 from services.errors import Refused
-from services.keyring import KEY_BYTES, NONCE_BYTES
+from services.keyring import NONCE_BYTES
+from services.masterkey import KEY_BYTES
 from services.names import UUID_PATTERN, matches
 
 Json = dict[str, Any]

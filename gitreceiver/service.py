@@ -7,6 +7,7 @@ from gitreceiver.door import door
 from gitreceiver.local import local
 from gitreceiver.on_app_destroyed import mend, on_app_destroyed
 from gitreceiver.on_route_published import given_up, on_route_published
+from gitreceiver.rekeying import finish
 from gitreceiver.session import Session
 from services import past
 from services.bus import Calls, Port, rpc
@@ -44,6 +45,10 @@ class Service:
     @at_start
     def mend(self) -> None:
         mend(self.ports)
+
+    @at_start
+    def finish_rekeying(self) -> None:
+        finish(self.ports)
 
     @at_start
     def record_refusals(self) -> None:

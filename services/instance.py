@@ -156,7 +156,15 @@ def stop(settings: Settings, say: Callable[[str], None]) -> None:
 
 
 MADE = ("blobs", "logs", "nginx", "output", "repositories", "run", "snapshots", "ssh")
-MADE_FILES = ("log.sqlite", "log.sqlite-wal", "log.sqlite-shm", "master.key", "pushlog.log", "pushlog.log.1")
+MADE_FILES = (
+    "log.sqlite",
+    "log.sqlite-wal",
+    "log.sqlite-shm",
+    "master.key",
+    "master.key.new",
+    "pushlog.log",
+    "pushlog.log.1",
+)
 
 
 def remove_home(settings: Settings) -> None:

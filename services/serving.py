@@ -201,7 +201,9 @@ def build_platform(settings: Settings, config: dict[str, Any], services: Sequenc
     if settings.alone:
         opened.drop_leases()
     given = settings.master_key.get_secret_value() if settings.master_key else None
-    ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
+    master = keyring.master_key(settings.home / "master.key", given)
+    master.known()  # one that is none is said to be so at once
+    ring = keyring.Keyring(engine, master)
     post = config["post"] = Post(config["AMQP_URI"])
 
     def publish(source: str, type: str, body: dict[str, Any]) -> None:
@@ -213,6 +215,8 @@ def build_platform(settings: Settings, config: dict[str, Any], services: Sequenc
     processes = None if settings.alone else off_loop.wrap(Processes(engine, holder))
     announced = ringing(off_loop.wrap(opened), doorbell.ring)
     folds = Snapshots(settings.home / "snapshots" / "-".join(services), code_identity([*services, "services"]))
-    return assemble(
+    platform = assemble(
         settings, announced, off_loop.wrap(ring), holder, processes=processes, snapshots=off_loop.wrap(folds)
     )
+    platform.projections.listen(keyring.Forgetting(ring))
+    return platform

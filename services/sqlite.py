@@ -26,6 +26,7 @@ PRAGMAS = (
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA recursive_triggers=ON",
+    "PRAGMA secure_delete=ON",  # a data key that is deleted is gone from the file, too
 )
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY)
 _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(events.c))})"  # noqa: S608

@@ -7,6 +7,7 @@ from cli.commands import builds as builds
 from cli.commands import config as config
 from cli.commands import domains as domains
 from cli.commands import events as events
+from cli.commands import keyring as keyring
 from cli.commands import log as log
 from cli.commands import logs as logs
 from cli.commands import ps as ps

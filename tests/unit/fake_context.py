@@ -80,6 +80,10 @@ class FakeContext:
         assert sealed.startswith(f"sealed:{app}:{key}:")
         return sealed.removeprefix(f"sealed:{app}:{key}:")[::-1]
 
+    def rekey(self, limit: int) -> dict[str, Any]:
+        key = self.read_line(limit).decode().strip()
+        return {"given": bool(key), "keys": len(self.apps)}
+
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         assert correlation == "story-1"
         yield from self.story

@@ -531,3 +531,15 @@ def test_what_nobody_foresaw_is_logged_and_shown_as_a_sentence(
     assert caplog.records[0].getMessage() == "an unexpected error in: config:set hello A=***"
     assert run(ctx, ["--trace", "apps:list"]) == 1
     assert b"Traceback" in ctx.err
+
+
+# the master key
+
+
+def test_rekey_says_how_many_keys_it_wrapped_and_what_to_do_with_a_key_that_is_kept(ctx: FakeContext) -> None:
+    assert said(ctx, "log:rekey") == ""
+    assert ctx.err == b"-----> Rotated the master key\n       Data keys:  1\n"
+    ctx.stdin = b"ab" * 32 + b"\n"
+    said(ctx, "log:rekey")
+    assert b"restart every process" in ctx.err
+    assert b"abab" not in ctx.err

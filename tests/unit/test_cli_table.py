@@ -61,6 +61,7 @@ def test_every_command_of_this_version_is_there() -> None:
         "log:diff",
         "log:replay",
         "log:verify",
+        "log:rekey",
         "url",
         "version",
         "help",
