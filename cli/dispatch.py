@@ -6,7 +6,7 @@ import traceback
 from collections.abc import Callable, Sequence
 
 from cli import commands as commands  # entering every command into the table
-from cli.parsing import Line, named, parse, wants_trace
+from cli.parsing import Line, harmless, named, parse, wants_trace
 from cli.parsing import masked as masked
 from cli.render import render, warn
 from cli.table import Command, Context
@@ -36,7 +36,7 @@ def run(context: Context, argv: Sequence[str], failed: Failed | None = None) -> 
     except WouldRecord as told:
         return render(context, Rehearsed(json.loads(str(told))))
     except PushlogError as error:
-        code = _fail(context, str(error), error.exit_code)
+        code = _fail(context, harmless(argv, str(error)), error.exit_code)
         if failed:
             failed(named(argv), error)
         return code

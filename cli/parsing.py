@@ -132,6 +132,20 @@ def masked(argv: Sequence[str]) -> str:
     return " ".join([_plain(name), *(_mask_pair(word, told) if word in secret else _plain(word) for word in words)])
 
 
+def harmless(argv: Sequence[str], sentence: str, *, kept: bool = False) -> str:
+    """What is said of a command line that may hold secrets, without the pairs that it quotes; to be kept, no word.
+
+    Who forgets the app's name, or mistypes a flag, gave a secret where none was expected.
+    """
+    command = named(argv)
+    if command is None or not command.secrets:
+        return sentence
+    for word in argv:
+        if "=" in word:
+            sentence = sentence.replace(shown(word), MASK).replace(f"'{word}'", MASK)
+    return re.sub(r"\".*\"|'[^']{2,}'", MASK, sentence) if kept else sentence
+
+
 def _mask_pair(word: str, told: bool) -> str:
     return f"{word.partition('=')[0]}={MASK}" if told else MASK
 
@@ -186,6 +200,7 @@ def _help(topic: str) -> Line:
 
 
 def _unknown(name: str) -> NotACommand:
-    sentence = f"`{shown(name)[1:-1]}` is not a command."
+    known, equals, _ = name.partition("=")  # who sets a variable before the command, as in a shell
+    sentence = f"`{shown(known)[1:-1]}{'=' + MASK if equals else ''}` is not a command."
     close = difflib.get_close_matches(name[:80], [*COMMANDS, *ALIASES, *nouns()], 1)
     return NotACommand(f"{sentence}\nDid you mean {close[0]}?" if close else f"{sentence}\nSee: pushlog help")

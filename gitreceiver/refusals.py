@@ -5,14 +5,13 @@ when the minute is over. The answer does not wait for that; a process that ends 
 """
 
 import logging
-import re
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
 from cli.dispatch import Denied
-from cli.parsing import MASK, NotACommand
+from cli.parsing import NotACommand, harmless
 from cli.table import Command
 from services.chain import Cause, Draft, uuid7
 from services.errors import BadInput, NoSuchApp, PushlogError, Refused, Unavailable
@@ -102,12 +101,11 @@ def counts(command: Command | None, error: PushlogError) -> bool:
     return changes and isinstance(error, BadInput | NoSuchApp | Refused)
 
 
-def sentence(command: Command | None, error: PushlogError) -> str:
-    """A refusal's reason as it may be kept: of a line that may hold secrets, none of the words that it quotes."""
+def sentence(argv: Sequence[str], error: PushlogError) -> str:
+    """A refusal's reason as it may be kept."""
     if isinstance(error, NotACommand):
         return "there is no such command"
-    text = str(error).splitlines()[0]
-    return re.sub(r"[\"'`].*[\"'`]", MASK, text) if command and command.secrets else text
+    return harmless(argv, str(error), kept=True).splitlines()[0]
 
 
 def cut(text: str) -> str:

@@ -27,7 +27,7 @@ def run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
 
     def failed(command: Command | None, error: PushlogError) -> None:
         if refusals.counts(command, error):
-            ports.refusals.add(cause, refusals.sentence(command, error))
+            ports.refusals.add(cause, refusals.sentence(session.argv, error))
 
     try:
         asked = parse_git_command(session.argv)

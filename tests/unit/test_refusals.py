@@ -132,14 +132,19 @@ def test_long_words_are_cut(notes):
     assert len(event.command) == len(event.data.reason) == LONGEST + 1
 
 
+SECRET = "s3cr3t-c4n4ry"
+
+
 def kept(*argv, **given):
     """What is kept of a command line's refusal: None, or the command and the reason."""
-    told = []
-    run(FakeContext(**given), argv, lambda command, error: told.append((command, error)))
-    return next(
-        ((masked(argv), refusals.sentence(*one)) for one in told if refusals.counts(*one)),
-        None,
-    )
+    told, context = [], FakeContext(**given)
+    run(context, argv, lambda command, error: told.append((command, error)))
+    if f"={SECRET}" in "".join(argv):
+        assert SECRET not in (context.out + context.err).decode()
+    kept = [
+        (masked(argv), refusals.sentence(argv, error)) for command, error in told if refusals.counts(command, error)
+    ]
+    return kept[0] if kept else None
 
 
 @pytest.mark.parametrize(
@@ -187,9 +192,6 @@ def test_a_part_that_does_not_answer_refuses_nothing():
     assert kept("apps:create", "blog", fault=RuntimeError("a fault")) is None
 
 
-SECRET = "s3cr3t-c4n4ry"
-
-
 @pytest.mark.parametrize(
     "argv",
     [
@@ -205,10 +207,9 @@ SECRET = "s3cr3t-c4n4ry"
         ["config:set", "hello", f"A={SECRET}\0"],
         ["confg:set", "hello", f"A={SECRET}"],
         [f"PASSWORD={SECRET}", "config:set", "hello"],
-        [f"A:{SECRET} x", "hello"],
     ],
 )
-def test_no_secret_stands_in_what_is_kept(argv):
+def test_no_secret_stands_in_what_is_kept_or_said(argv):
     found = kept(*argv)
     assert found is not None
     assert SECRET not in "".join(found)
