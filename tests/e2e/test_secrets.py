@@ -1,15 +1,23 @@
 """What config:set is given is sealed: it is found nowhere but with the asker and in the app."""
 
 import base64
+import os
 import stat
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import count
 from pathlib import Path
 
+import pytest
+from kombu import Connection
+
 from tests.e2e.apps import ECHO
+from tests.e2e.cluster import Cluster
 from tests.e2e.harness import Checkout, Instance, docker
 from tests.e2e.world import Said, at_once, in_docker, processes, serving
+from tests.postgres import server
+from tests.rabbitmq import Broker, vhost
 
 Checkouts = Callable[..., Checkout]
 
@@ -38,21 +46,37 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
 """Its build fails unless it is given CANARY."""
 
 
+def in_this_namespace(process: Path) -> bool:
+    """Whether a process of /proc is none of a container's, which is given its app's config."""
+    try:
+        return os.readlink(process / "ns" / "pid") == os.readlink("/proc/self/ns/pid")
+    except OSError:
+        return False
+
+
 @contextmanager
-def watched_processes(secret: str) -> Iterator[set[str]]:
-    """The command lines on this machine that hold `secret` at any look within."""
+def watched(instance: Instance, secret: str) -> Iterator[set[str]]:
+    """Where `secret` stands at any look within: command lines, environments outside of containers, live output."""
     found: set[str] = set()
     over = threading.Event()
 
+    def look(path: Path) -> None:
+        try:
+            text = path.read_bytes()
+        except OSError:
+            return
+        if secret.encode() in text and (path.name != "environ" or in_this_namespace(path.parent)):
+            found.add(f"{path}: {text.replace(bytes(1), b' ').decode(errors='replace')}")
+
     def watch() -> None:
-        while not over.wait(0.002):
-            for path in Path("/proc").glob("[0-9]*/cmdline"):
-                try:
-                    line = path.read_bytes()
-                except OSError:
-                    continue
-                if secret.encode() in line:
-                    found.add(line.replace(b"\0", b" ").decode(errors="replace"))
+        for turn in count():
+            places = [*Path("/proc").glob("[0-9]*/cmdline"), *(instance.home / "output").glob("*")]
+            if turn % 20 == 0:
+                places += Path("/proc").glob("[0-9]*/environ")
+            for place in places:
+                look(place)
+            if over.wait(0.002):
+                return
 
     thread = threading.Thread(target=watch, daemon=True)
     thread.start()
@@ -63,15 +87,42 @@ def watched_processes(secret: str) -> Iterator[set[str]]:
         thread.join()
 
 
+@contextmanager
+def tapped(instance: Instance, broker: Callable[[], Broker]) -> Iterator[list[bytes]]:
+    """Every message that crosses the instance's broker within, with its headers; none where there is no broker."""
+    messages: list[bytes] = []
+    if not isinstance(instance, Cluster):
+        yield messages
+        return
+    url = instance.urls["BROKER_URL"]
+    broker().api("PUT", f"vhosts/{vhost(url)}", {"tracing": True})
+    with Connection(url) as connection:
+        tap = connection.channel()
+        queue, _, _ = tap.queue_declare(exclusive=True)
+        tap.queue_bind(queue, "amq.rabbitmq.trace", "#")
+        try:
+            yield messages
+        finally:
+            broker().api("PUT", f"vhosts/{vhost(url)}", {"tracing": False})
+            while message := tap.basic_get(queue, no_ack=True):
+                messages.append(repr(message.headers).encode() + bytes(memoryview(message.body.encode())))
+
+
 def holders(folder: Path, secret: str) -> list[Path]:
     """The files below a folder in which `secret` stands, as it is or in Base64."""
     shapes = [secret.encode(), *(base64.b64encode(b" " * shift + secret.encode())[4:-4] for shift in range(3))]
-    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-    return [path for path in files if any(shape in path.read_bytes() for shape in shapes)]
+    return [path for path in files_below(folder) if any(shape in path.read_bytes() for shape in shapes)]
+
+
+def files_below(folder: Path) -> Iterator[Path]:
+    """The files below a folder; some go while one looks."""
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            yield path
 
 
 def test_a_secret_is_found_nowhere_but_with_the_asker_and_in_the_app(
-    shared: Instance, checkout: Checkouts, app: str
+    shared: Instance, checkout: Checkouts, app: str, request: pytest.FixtureRequest
 ) -> None:
     secret = f"canary-{app}-1f8c0f3d"
     mistakes = [
@@ -83,22 +134,34 @@ def test_a_secret_is_found_nowhere_but_with_the_asker_and_in_the_app(
         f"config:set no-such-app CANARY={secret}",
         f"config:set --encoded {app} CANARY={secret}!",
         f"config:set {app} 'CANARY={secret}",
+        f"config:set CANARY={secret}",
+        f"CANARY={secret} config:set {app}",
+        f"config:set --dry-run={secret} {app} CANARY={secret}",
+        f"--trace config:set {app} BAD-KEY={secret}",
+        f"config:unset {app} CANARY={secret}",
+        f"config:get {app} CANARY={secret}",
     ]
     shared.ssh("apps:create", app)
-    with watched_processes(secret) as seen:
+    with tapped(shared, lambda: request.getfixturevalue("rabbitmq")) as messages, watched(shared, secret) as seen:
         (said,) = at_once(shared, [f"config:set {app} CANARY={secret}"])
         assert said.code == 0
-        checkout(shared, NEEDS_IT).push(app)
+        pushed = checkout(shared, NEEDS_IT).push(app)
         (again,) = at_once(shared, [f"config:set {app} CANARY={secret}-2 OTHER={secret}-3"])
         refused = at_once(shared, mistakes)
-    assert again.code == 0
+        (rekeyed,) = at_once(shared, ["log:rekey"])
+    assert (again.code, rekeyed.code) == (0, 0)
     assert {each.code for each in refused} <= {1, 20}
     assert not [each for each in refused if secret in each.out + each.err]
+    assert secret not in pushed.stdout + pushed.stderr
 
     assert shared.get(app, "/CANARY").text == f"{secret}-2"
     assert at_once(shared, [f"config:get {app} CANARY"]) == [Said(0, f"{secret}-2\n", "")]
+    assert f"CANARY:  {secret}-2\n" in at_once(shared, [f"config:show {app}"])[0].out
     assert seen == set()
-    assert holders(shared.home, secret) == []
+    assert bool(messages) == isinstance(shared, Cluster)
+    assert not [message for message in messages if secret.encode() in message]
+    for folder in kept(shared, request):
+        assert holders(folder, secret) == []
     for words in (["events"], ["events", app], ["releases", app], ["builds:output", app], ["logs", app]):
         assert secret not in shared.ssh(*words).stdout
     assert secret not in shared.ssh("events", "--format", "json").stdout
@@ -106,6 +169,14 @@ def test_a_secret_is_found_nowhere_but_with_the_asker_and_in_the_app(
         assert secret not in docker("image", "inspect", image) + docker("history", "--no-trunc", image)
     for pid in processes(shared.home):
         assert secret.encode() not in Path(f"/proc/{pid}/environ").read_bytes()
+
+
+def kept(instance: Instance, request: pytest.FixtureRequest) -> list[Path]:
+    """Where the instance and its parts keep files: home, logs, database, broker."""
+    folders = [instance.home.parent]
+    if isinstance(instance, Cluster):
+        folders += [server().data, request.getfixturevalue("rabbitmq").folder]
+    return folders
 
 
 def test_what_an_instance_keeps_is_for_its_user_alone(shared: Instance) -> None:
