@@ -3,11 +3,11 @@
 from typing import Any
 
 from builder import answers, images, ports
-from builder.on_app_destroyed import mend, on_app_destroyed
+from builder.on_app_shredded import mend, on_app_shredded
 from builder.on_push_received import given_up, on_push_received
 from services import past
 from services.bus import Port, rpc
-from services.events import AppDestroyed, BuildFailed, BuildSucceeded, PushReceived, Recorded
+from services.events import AppShredded, BuildFailed, BuildSucceeded, PushReceived, Recorded
 from services.hops import at_start, on
 
 Json = dict[str, Any]
@@ -28,9 +28,9 @@ class Service:
     def push_received(self, push: Recorded[PushReceived]) -> None:
         on_push_received(push, self.ports)
 
-    @on(AppDestroyed)
-    def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
-        on_app_destroyed(destroyed, self.ports)
+    @on(AppShredded)
+    def app_shredded(self, shredded: Recorded[AppShredded]) -> None:
+        on_app_shredded(shredded, self.ports)
 
     @at_start
     def mend(self) -> None:

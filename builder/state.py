@@ -6,6 +6,9 @@ from typing import ClassVar
 from services.events import (
     AppCreated,
     AppDestroyed,
+    AppEvent,
+    AppRestored,
+    AppShredded,
     BuildFailed,
     BuildStarted,
     BuildSucceeded,
@@ -70,10 +73,11 @@ class App:
 
 @dataclass
 class State:
-    """Apps by uuid."""
+    """Apps by uuid; `gone` are destroyed ones that can still be had back."""
 
     takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
+    gone: dict[str, App] = field(default_factory=dict)
 
     def attempts(self) -> set[tuple[str, int]]:
         """Which attempt at which work is running, as far as the log knows."""
@@ -90,23 +94,34 @@ class State:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
             case AppDestroyed(app=app):
-                self.apps.pop(app, None)
-            case ConfigChanged(app=app) as change if app in self.apps:
-                self.apps[app].config.update(change.set)
-                for key in change.unset:
-                    self.apps[app].config.pop(key, None)
-            case PushReceived(app=app, new=new, source=source) if app in self.apps:
-                builds = self.apps[app].builds
-                builds[event.id] = Build(event.id, len(builds) + 1, new, source=source)
-            case BuildStarted(app=app) | BuildSucceeded(app=app) | BuildFailed(app=app) if app in self.apps:
-                evolve_build(self.apps[app].builds[event.causationid], event)
-                if isinstance(event.data, BuildSucceeded):
-                    self.apps[app].images[event.data.image] = event.causationid
-            case ReleaseCreated() | RoutePublished() | DeployFailed() | ImageRestored() | ImageLost() as data:
-                if known := self.apps.get(data.app):
-                    evolve_images(known, data)
+                self.gone[app] = self.apps.pop(app)
+            case AppRestored(app=app, name=name):
+                self.apps[app] = self.gone.pop(app)
+                self.apps[app].name = name
+            case AppShredded(app=app):
+                self.gone.pop(app, None)
+            case AppEvent(app=app):
+                if known := self.apps.get(app) or self.gone.get(app):
+                    evolve_app(known, event)
             case _:
                 pass
+
+
+def evolve_app(app: App, event: Recorded[Event]) -> None:
+    """Take in what happened to one app."""
+    match event.data:
+        case ConfigChanged() as change:
+            app.config.update(change.set)
+            for key in change.unset:
+                app.config.pop(key, None)
+        case PushReceived(new=new, source=source):
+            app.builds[event.id] = Build(event.id, len(app.builds) + 1, new, source=source)
+        case BuildStarted() | BuildSucceeded() | BuildFailed():
+            evolve_build(app.builds[event.causationid], event)
+            if isinstance(event.data, BuildSucceeded):
+                app.images[event.data.image] = event.causationid
+        case _:
+            evolve_images(app, event.data)
 
 
 def evolve_images(app: App, data: Event) -> None:

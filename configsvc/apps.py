@@ -8,6 +8,7 @@ from services.errors import Refused
 from services.events import (
     AppCreated,
     AppDestroyed,
+    AppShredded,
     DomainFreed,
     DomainTaken,
     NameFreed,
@@ -38,13 +39,17 @@ def create(state: State, app: str, name: str, domain: str) -> Decision:
     return Decision(drafts, {draft.stream: state.version(draft.stream) for draft in drafts})
 
 
-def destroy(state: State, name: str) -> Decision:
-    """The end of the app called `name`; its name and domains are anyone's again. Raises NoSuchApp."""
+def destroy(state: State, name: str, now: bool = False) -> Decision:
+    """The end of the app called `name`; its name and domains are anyone's again. Raises NoSuchApp.
+
+    `now`: nor can it be had back.
+    """
     app = state.named(name)
     drafts = [
         *(Draft(domain_stream(host), name, DomainFreed(app=app.id, host=host)) for host in app.domains),
         Draft(name_stream(name), name, NameFreed(app=app.id, name=name)),
         Draft(app_stream(app.id), name, AppDestroyed(app=app.id, name=name)),
+        *([Draft(app_stream(app.id), name, AppShredded(app=app.id, name=name))] if now else []),
     ]
     return Decision(drafts, {draft.stream: state.version(draft.stream) for draft in drafts})
 

@@ -4,22 +4,36 @@ from dataclasses import dataclass
 
 from configsvc.state import State
 from services.eventlog import EventLog
+from services.keyring import Keyring
 from services.platform import Platform
 from services.projections import Projections
 
 
 @dataclass(frozen=True)
 class Ports:
-    """`state` is caught up by `projections.catch_up()`; `domain` is the platform's own host."""
+    """`state` is caught up by `projections.catch_up()`; `domain` is the platform's own host.
+
+    `grace` are the seconds that a destroyed app can be had back.
+    """
 
     log: EventLog
     projections: Projections
     state: State
     domain: str
+    keyring: Keyring
+    grace: float
 
 
 def build(platform: Platform) -> Ports:
     """The ports of this process."""
     state = State()
     platform.projections.add(state)
-    return Ports(platform.log, platform.projections, state, platform.settings.domain)
+    settings = platform.settings
+    return Ports(
+        log=platform.log,
+        projections=platform.projections,
+        state=state,
+        domain=settings.domain,
+        keyring=platform.keyring,
+        grace=settings.destroy_grace,
+    )

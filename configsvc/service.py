@@ -2,12 +2,13 @@
 
 from typing import Any
 
-from configsvc import answers, ports
+from configsvc import answers, ports, shredding
+from configsvc.on_app_shredded import mend, on_app_shredded
 from configsvc.on_build_succeeded import given_up, on_build_succeeded
 from services import past
 from services.bus import Port, rpc
-from services.events import BuildSucceeded, Recorded, ReleaseCreated, ReleaseRefused
-from services.hops import on
+from services.events import AppShredded, BuildSucceeded, Recorded, ReleaseCreated, ReleaseRefused
+from services.hops import at_start, on
 
 Json = dict[str, Any]
 
@@ -22,13 +23,25 @@ class Service:
     def build_succeeded(self, build: Recorded[BuildSucceeded]) -> None:
         on_build_succeeded(build, self.ports)
 
+    @on(AppShredded)
+    def app_shredded(self, shredded: Recorded[AppShredded]) -> None:
+        on_app_shredded(shredded, self.ports)
+
+    @at_start
+    def mend(self) -> None:
+        mend(self.ports)
+
+    @at_start
+    def shred(self) -> None:
+        shredding.for_ever(self.ports)
+
     @rpc
     def create_app(self, name: str, cause: Json, app: str | None = None) -> Json:
         return answers.create_app(self.ports, name, cause, app)
 
     @rpc
-    def destroy_app(self, name: str, cause: Json) -> Json:
-        return answers.destroy_app(self.ports, name, cause)
+    def destroy_app(self, name: str, cause: Json, now: bool = False) -> Json:
+        return answers.destroy_app(self.ports, name, cause, now)
 
     @rpc
     def list_apps(self) -> list[Json]:

@@ -1,11 +1,15 @@
 """What configsvc knows: a fold over the log of every app's desired state and releases."""
 
 from dataclasses import dataclass, field
+from typing import cast
 
 from services.errors import NoSuchApp
 from services.events import (
     AppCreated,
     AppDestroyed,
+    AppEvent,
+    AppRestored,
+    AppShredded,
     ConfigChanged,
     DeployFailed,
     DomainFreed,
@@ -51,11 +55,18 @@ class App:
     domains: list[str] = field(default_factory=list)
     releases: dict[int, Release] = field(default_factory=dict)
     since: dict[str, int] = field(default_factory=dict)
+    destroyed: Recorded[AppDestroyed] | None = None
 
     @property
     def current(self) -> Release | None:
         """The release that serves: the last one routed."""
         return next((r for r in reversed(self.releases.values()) if r.status == "current"), None)
+
+    def come_back(self, name: str) -> None:
+        """Exist again, with nothing that serves."""
+        self.name, self.destroyed = name, None
+        if current := self.current:
+            current.status = "retired"
 
     @property
     def base(self) -> Release | None:
@@ -65,9 +76,13 @@ class App:
 
 @dataclass
 class State:
-    """Apps by uuid, names and domains by their owner, and the version of each stream among these."""
+    """Apps by uuid, names and domains by their owner, and the version of each stream among these.
+
+    `gone` are destroyed apps that can still be had back.
+    """
 
     apps: dict[str, App] = field(default_factory=dict)
+    gone: dict[str, App] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     domains: dict[str, str] = field(default_factory=dict)
     versions: dict[str, int] = field(default_factory=dict)
@@ -96,7 +111,13 @@ class State:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name, event.time)
             case AppDestroyed(app=app):
-                del self.apps[app]
+                self.gone[app] = self.apps.pop(app)
+                self.gone[app].destroyed = cast(Recorded[AppDestroyed], event)
+            case AppRestored(app=app, name=name):
+                self.apps[app] = self.gone.pop(app)
+                self.apps[app].come_back(name)
+            case AppShredded(app=app):
+                self.gone.pop(app, None)
             case _:
                 self._evolve_app(event)
 
@@ -125,19 +146,23 @@ class State:
 
     def _evolve_release(self, event: Recorded[Event]) -> None:
         data = event.data
+        assert isinstance(data, AppEvent)  # noqa: S101 narrows the type; all that are left are
+        app = self.apps.get(data.app) or self.gone.get(data.app)
+        if app is None:
+            return
         match data:
-            case ReleaseCreated(app=app) if app in self.apps:
+            case ReleaseCreated():
                 status = "pending" if data.deploy else "recorded"
-                if (before := self.apps[app].base) is None or before.data.image != data.image:
-                    self.apps[app].since["image"] = event.position
-                self.apps[app].releases[data.number] = Release(
+                if (before := app.base) is None or before.data.image != data.image:
+                    app.since["image"] = event.position
+                app.releases[data.number] = Release(
                     data, event.id, event.correlationid, event.actor, event.time, status
                 )
-            case DeployFailed(app=app) if app in self.apps:
-                self.apps[app].releases[data.release].status = "failed"
-            case RoutePublished(app=app) if app in self.apps:
-                if current := self.apps[app].current:
+            case DeployFailed():
+                app.releases[data.release].status = "failed"
+            case RoutePublished():
+                if current := app.current:
                     current.status = "retired"
-                self.apps[app].releases[data.release].status = "current"
+                app.releases[data.release].status = "current"
             case _:
                 pass

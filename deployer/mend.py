@@ -10,8 +10,9 @@ from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 
-from deployer import move, spec
+from deployer import candidate, move, spec
 from deployer.containers import Found
+from deployer.on_app_shredded import forget
 from deployer.ports import Ports
 from deployer.state import App, Identity, identity
 from services.engine import NoAnswer
@@ -95,7 +96,7 @@ def everything(ports: Ports, pauses: Pauses) -> None:
             remove(ports, container)
         else:
             found[container.app].append(container)
-    ports.archive.keep_only(ports.state.apps)
+    forget(ports)
     for app in list(ports.state.apps.values()):
         try:
             serve(ports, app, found[app.id], pauses)
@@ -106,10 +107,13 @@ def everything(ports: Ports, pauses: Pauses) -> None:
 
 
 def remove(ports: Ports, stray: Found) -> None:
-    """Remove a container that no release has; one that Docker does not let go must not keep the others from mending."""
+    """Remove a container that no release has, keeping what it printed: its app may be had back.
+
+    One that Docker does not let go must not keep the others from mending.
+    """
     log.info("removing %s, which no release has", stray.name)
     try:
-        ports.containers.remove(stray.id)
+        candidate.bury(ports, stray.id, stray.app, f"{stray.identity[2]}.{stray.identity[3]}")
     except NoAnswer:
         raise
     except PushlogError as error:

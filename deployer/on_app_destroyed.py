@@ -1,18 +1,29 @@
-"""Mends after app.destroyed: the app's containers and kept output go. At start, reconcile does the same."""
+"""Mends after app.destroyed: the app's containers go. At start, reconcile does the same."""
 
 from functools import partial
 
+from deployer import candidate
 from deployer.containers import side_by_side
 from deployer.ports import Ports
+from deployer.state import identity
 from services.events import AppDestroyed, Recorded
 
 
 def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:
-    """Stop every container of the app, all at once so that they have the same time to end, and remove what is left."""
+    """Stop every container of the app, all at once so that they have the same time to end, and keep what they printed.
 
-    def end(container: str) -> None:
+    Containers are listed before the log is read: those that a restored app has by now are not touched.
+    """
+    app = destroyed.data.app
+    there = ports.containers.list(app)
+    ports.projections.catch_up()
+    back = ports.state.apps.get(app)
+    wanted = {identity(slot) for slot in (back.slots() if back else ())}
+
+    def end(container: str, process: str) -> None:
         ports.containers.stop(container)
-        ports.containers.remove(container)
+        candidate.bury(ports, container, app, process)
 
-    side_by_side([partial(end, container.id) for container in ports.containers.list(destroyed.data.app)])
+    leaving = [container for container in there if container.identity not in wanted]
+    side_by_side([partial(end, c.id, f"{c.identity[2]}.{c.identity[3]}") for c in leaving])
     ports.look.set()

@@ -82,7 +82,7 @@ def claim(
             ports.projections.catch_up()
             if app.id not in ports.state.apps:
                 return None
-            attempt = app.candidate.attempt + 1 if app.candidate and app.candidate.release == release.data.number else 1
+            attempt = app.attempts.get(release.data.number, 0) + 1
             slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses())
             started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
             taken = [slot.address for slot in own(slots, release.id, attempt)]

@@ -4,6 +4,7 @@ from typing import Any
 
 from deployer import answers, mend, ports
 from deployer.on_app_destroyed import on_app_destroyed
+from deployer.on_app_shredded import on_app_shredded
 from deployer.on_release_created import given_up as release_given_up
 from deployer.on_release_created import on_release_created
 from deployer.on_route_published import given_up as retire_given_up
@@ -14,6 +15,7 @@ from services import past
 from services.bus import Port, rpc
 from services.events import (
     AppDestroyed,
+    AppShredded,
     DeployFailed,
     DeploySucceeded,
     Recorded,
@@ -63,6 +65,10 @@ class Service:
     @on(AppDestroyed)
     def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
         on_app_destroyed(destroyed, self.ports)
+
+    @on(AppShredded)
+    def app_shredded(self, shredded: Recorded[AppShredded]) -> None:
+        on_app_shredded(shredded, self.ports)
 
     @at_start
     def mend(self) -> None:

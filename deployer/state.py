@@ -9,6 +9,8 @@ from services.events import (
     AppCreated,
     AppDestroyed,
     AppEvent,
+    AppRestored,
+    AppShredded,
     ContainersMoved,
     DeployFailed,
     DeployStarted,
@@ -47,14 +49,16 @@ class Serving:
 class App:
     """An app's containers: the routed ones, the candidate's, and those that drain.
 
-    `releases` by number: those that are not routed yet, and those that containers come from. `restored` is what an
-    image that was gone is on this host, `lost` why one cannot be had again.
+    `releases` by number: those that are not routed yet, and those that containers come from. `attempts` by number: how
+    often each of those that are not routed yet was claimed. `restored` is what an image that was gone is on this host,
+    `lost` why one cannot be had again.
     """
 
     id: str
     name: str
     releases: dict[int, Recorded[ReleaseCreated]] = field(default_factory=dict)
     failed: set[int] = field(default_factory=set)
+    attempts: dict[int, int] = field(default_factory=dict)
     routed: set[str] = field(default_factory=set)
     current: Serving | None = None
     candidate: Serving | None = None
@@ -65,6 +69,12 @@ class App:
     def image(self, release: ReleaseCreated) -> str:
         """The image of a release as Docker has it here."""
         return self.restored.get(release.image, release.image)
+
+    def come_back(self, name: str) -> None:
+        """Exist again, without a container: those that there were are gone, and their addresses anyone's."""
+        self.name = name
+        self.current = self.candidate = None
+        self.retiring = []
 
     def slots(self) -> list[Slot]:
         """Every slot whose container should exist."""
@@ -77,10 +87,14 @@ class App:
 
 @dataclass
 class State:
-    """Apps by uuid, and the version of the stream on which addresses are taken."""
+    """Apps by uuid, and the version of the stream on which addresses are taken.
+
+    `gone` are destroyed apps that can still be had back; no container is theirs.
+    """
 
     takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
+    gone: dict[str, App] = field(default_factory=dict)
     version: int = 0
 
     def named(self, name: str) -> App:
@@ -102,9 +116,15 @@ class State:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
             case AppDestroyed(app=app):
-                del self.apps[app]
-            case AppEvent(app=app) if app in self.apps:
-                evolve_app(self.apps[app], event)
+                self.gone[app] = self.apps.pop(app)
+            case AppRestored(app=app, name=name):
+                self.apps[app] = self.gone.pop(app)
+                self.apps[app].come_back(name)
+            case AppShredded(app=app):
+                self.gone.pop(app, None)
+            case AppEvent(app=app):
+                if known := self.apps.get(app) or self.gone.get(app):
+                    evolve_app(known, event)
             case _:
                 pass
 
@@ -123,6 +143,7 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             if app.current and app.current.release == release:
                 app.current = replace(app.current, slots=tuple(slots))
         case DeployStarted(release=release) | DeploySucceeded(release=release) as data:
+            app.attempts[release] = data.attempt
             app.candidate = Serving(release, data.attempt, tuple(data.slots))
         case DeployFailed(release=release):
             app.failed.add(release)
@@ -146,3 +167,4 @@ def forget(app: App, current: int) -> None:
     made = {slot.made_by for serving in app.servings() for slot in serving.slots}
     app.releases = {n: release for n, release in app.releases.items() if n >= current or release.id in made}
     app.failed = {n for n in app.failed if n > current}
+    app.attempts = {n: attempt for n, attempt in app.attempts.items() if n > current}

@@ -5,7 +5,7 @@ from typing import Any
 from gitreceiver import keys, ports, sessions
 from gitreceiver.door import door
 from gitreceiver.local import local
-from gitreceiver.on_app_destroyed import mend, on_app_destroyed
+from gitreceiver.on_app_shredded import mend, on_app_shredded
 from gitreceiver.on_route_published import given_up, on_route_published
 from gitreceiver.rekeying import finish
 from gitreceiver.session import Session
@@ -13,7 +13,7 @@ from services import past
 from services.bus import Calls, Port, rpc
 from services.chain import Cause
 from services.decide import commit
-from services.events import AppDestroyed, Recorded, RefMoved, RefRefused, RoutePublished
+from services.events import AppShredded, Recorded, RefMoved, RefRefused, RoutePublished
 from services.hops import at_start, on
 
 Json = dict[str, Any]
@@ -38,9 +38,9 @@ class Service:
     def route_published(self, route: Recorded[RoutePublished]) -> None:
         on_route_published(route, self.ports)
 
-    @on(AppDestroyed)
-    def app_destroyed(self, destroyed: Recorded[AppDestroyed]) -> None:
-        on_app_destroyed(destroyed, self.ports)
+    @on(AppShredded)
+    def app_shredded(self, shredded: Recorded[AppShredded]) -> None:
+        on_app_shredded(shredded, self.ports)
 
     @at_start
     def mend(self) -> None:

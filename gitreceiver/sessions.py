@@ -10,7 +10,7 @@ from cli.table import Command
 from gitreceiver import refusals
 from gitreceiver.context import SessionContext
 from gitreceiver.git_command import parse_git_command
-from gitreceiver.on_app_destroyed import remove
+from gitreceiver.on_app_shredded import remove
 from gitreceiver.on_git_push import Pusher
 from gitreceiver.ports import Ports
 from gitreceiver.receive_pack import receive_pack

@@ -6,6 +6,9 @@ from services.errors import NoSuchApp
 from services.events import (
     AppCreated,
     AppDestroyed,
+    AppEvent,
+    AppRestored,
+    AppShredded,
     BuildFailed,
     DeployFailed,
     Event,
@@ -47,11 +50,19 @@ class App:
 
 @dataclass
 class State:
-    """Apps by uuid and keys by fingerprint, with the version of each key's stream."""
+    """Apps by uuid and keys by fingerprint, with the version of each key's stream.
+
+    `gone` are destroyed apps that can still be had back.
+    """
 
     apps: dict[str, App] = field(default_factory=dict)
+    gone: dict[str, App] = field(default_factory=dict)
     keys: dict[str, Key] = field(default_factory=dict)
     key_versions: dict[str, int] = field(default_factory=dict)
+
+    def known(self, app: str) -> App | None:
+        """The app with this uuid, be it that it is destroyed and can be had back."""
+        return self.apps.get(app) or self.gone.get(app)
 
     def find(self, name: str) -> App | None:
         """The app called `name`, or None."""
@@ -71,7 +82,7 @@ class State:
         """See Fold.evolve."""
         if type(event.data) in TAKES:
             self._evolve(event)
-        if event.stream.startswith("app/") and (known := self.apps.get(event.stream.removeprefix("app/"))):
+        if event.stream.startswith("app/") and (known := self.known(event.stream.removeprefix("app/"))):
             known.version = event.version
 
     def _evolve(self, event: Recorded[Event]) -> None:
@@ -85,13 +96,26 @@ class State:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
             case AppDestroyed(app=app):
-                self.apps.pop(app, None)
-            case PushReceived(app=app) as push if app in self.apps:
-                self.apps[app].pending[event.id] = push
-            case BuildFailed() | ReleaseRefused() | DeployFailed() | RefRefused() as failed if failed.app in self.apps:
-                self.apps[failed.app].pending.pop(event.correlationid, None)
-            case RefMoved(app=app) as moved if app in self.apps:
-                self._move(self.apps[app], moved, event.correlationid)
+                self.gone[app] = self.apps.pop(app)
+            case AppRestored(app=app, name=name):
+                self.apps[app] = self.gone.pop(app)
+                self.apps[app].name = name
+            case AppShredded(app=app):
+                self.gone.pop(app, None)
+            case AppEvent(app=app):
+                if known := self.known(app):
+                    self._evolve_app(known, event)
+            case _:
+                pass
+
+    def _evolve_app(self, app: App, event: Recorded[Event]) -> None:
+        match event.data:
+            case PushReceived() as push:
+                app.pending[event.id] = push
+            case BuildFailed() | ReleaseRefused() | DeployFailed() | RefRefused():
+                app.pending.pop(event.correlationid, None)
+            case RefMoved() as moved:
+                self._move(app, moved, event.correlationid)
             case _:
                 pass
 

@@ -6,6 +6,8 @@ from typing import ClassVar
 from services.events import (
     AppCreated,
     AppDestroyed,
+    AppRestored,
+    AppShredded,
     ContainersMoved,
     Event,
     Recorded,
@@ -24,13 +26,27 @@ class App:
     releases: dict[int, ReleaseCreated] = field(default_factory=dict)
     route: RoutePublished | None = None
 
+    def evolve(self, event: Event) -> None:
+        """Take in a release, or the route of one."""
+        match event:
+            case ReleaseCreated() as release:
+                self.releases[release.number] = release
+            case RoutePublished() as route:
+                self.route = route
+                self.releases = {n: release for n, release in self.releases.items() if n >= route.release}
+            case ContainersMoved() as moved:
+                self.route = after(moved, self.route)
+            case _:
+                pass
+
 
 @dataclass
 class State:
-    """Apps by uuid."""
+    """Apps by uuid; `gone` are destroyed ones that can still be had back."""
 
     takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
+    gone: dict[str, App] = field(default_factory=dict)
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
@@ -38,15 +54,15 @@ class State:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
             case AppDestroyed(app=app):
-                self.apps.pop(app, None)
-            case ReleaseCreated(app=app) as release if app in self.apps:
-                self.apps[app].releases[release.number] = release
-            case RoutePublished(app=app) as route if app in self.apps:
-                self.apps[app].route = route
-                later = {n: release for n, release in self.apps[app].releases.items() if n >= route.release}
-                self.apps[app].releases = later
-            case ContainersMoved(app=app) as moved if app in self.apps:
-                self.apps[app].route = after(moved, self.apps[app].route)
+                self.gone[app] = self.apps.pop(app)
+            case AppRestored(app=app, name=name):
+                self.apps[app] = self.gone.pop(app)
+                self.apps[app].name, self.apps[app].route = name, None
+            case AppShredded(app=app):
+                self.gone.pop(app, None)
+            case ReleaseCreated(app=app) | RoutePublished(app=app) | ContainersMoved(app=app):
+                if known := self.apps.get(app) or self.gone.get(app):
+                    known.evolve(event.data)
             case _:
                 pass
 

@@ -220,7 +220,7 @@ class AppRestored(AppEvent, type="app.restored", emitter="configsvc", terminal=T
     name: AppNameField
 
 
-class AppShredded(AppEvent, type="app.shredded", emitter="configsvc", terminal=True):
+class AppShredded(AppEvent, type="app.shredded", emitter="configsvc"):
     """On `app/<uuid>`: a destroyed app cannot be had back; its key, images and repository follow."""
 
     name: AppNameField

@@ -129,6 +129,11 @@ class Keyring:
         nonce = os.urandom(NONCE_BYTES)
         return nonce + AESGCM(self._master.current()).encrypt(nonce, key, app.encode())
 
+    def apps(self) -> set[str]:
+        """The uuids of the apps that have a data key."""
+        with self._engine.begin() as connection:
+            return set(connection.execute(sa.select(table.c.app)).scalars())
+
     def _data_key(self, app: str, make: bool = True) -> AESGCM:
         """An app's data key. Without `make`, KeyError where there is none: what is shredded stays so."""
         if app not in self._keys:

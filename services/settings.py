@@ -154,6 +154,9 @@ class Settings(BaseModel):
     lease: Annotated[float, Field(ge=1, le=20)] = Field(
         20.0, description="Seconds after which a silent holder of work is given up."
     )
+    destroy_grace: Annotated[float, Field(ge=0)] = Field(
+        86400.0, description="Seconds in which a destroyed app can be had back with log:undo."
+    )
     body_limit: Memory = Field("1m", description="Size limit of a request's body.")
 
     @property

@@ -6,7 +6,9 @@ A message, a start or a timer only makes a service look at it, so a lost, double
 from collections.abc import Callable, Collection
 from typing import Any
 
-from services.events import CATALOGUE, AppDestroyed, AppEvent, Claim, Event, Recorded
+from services.events import CATALOGUE, AppDestroyed, AppEvent, AppRestored, AppShredded, Claim, Event, Recorded
+
+ENDS = (AppDestroyed, AppRestored, AppShredded)
 
 DECLARED = frozenset({"trigger", "_until", "_when", "_settled", "_claims", "takes"})
 
@@ -16,7 +18,7 @@ class Pending:
 
     `when` tells which of them ask for anything. With `settled`, an app's next item waits until the story of the one
     before has come to an event of these types. What belongs to a destroyed app is not to be done, be it that work which
-    was under way when the app went records it afterwards.
+    was under way when the app went records it afterwards; should the app be restored, it is, from where it stood.
     """
 
     def __init__(
@@ -32,24 +34,24 @@ class Pending:
         self._settled = frozenset(settled)
         emitters = {kind.EMITTER for kind in until}  # who records an outcome also records the claims
         self._claims = frozenset(k for k in CATALOGUE.values() if issubclass(k, Claim) and k.EMITTER in emitters)
-        self.takes = frozenset({trigger, *until, *settled, AppDestroyed}) | self._claims
+        self.takes = frozenset({trigger, *until, *settled, *ENDS}) | self._claims
         self._unsettled: dict[str, str] = {}
         self._destroyed: set[str] = set()
+        self._parked: dict[str, Recorded[Event]] = {}
         self._attempts: dict[str, int] = {}
         self.items: dict[str, Recorded[Event]] = {}
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
         kind, work = type(event.data), event.causationid
-        asks = kind is self.trigger and self._asks(event)
-        if kind is AppDestroyed:
-            self._end(subject_app(event))
-        if asks:
-            self.items[event.id] = event
-        elif work in self.items:
+        if kind in ENDS:
+            self._follow(event)
+        if kind is self.trigger and (self._when is None or self._when(event.data)):
+            apart = kind not in ENDS and subject_app(event) in self._destroyed
+            (self._parked if apart else self.items)[event.id] = event
+        elif work in self.items or work in self._parked:
             if kind in self._until:
-                del self.items[work]
-                self._attempts.pop(work, None)
+                self._drop(work)
                 if self._settled:
                     self._unsettled[subject_app(event)] = event.correlationid
             elif kind in self._claims:
@@ -57,14 +59,29 @@ class Pending:
         if kind in self._settled and self._unsettled.get(subject_app(event)) == event.correlationid:
             del self._unsettled[subject_app(event)]
 
-    def _asks(self, event: Recorded[Event]) -> bool:
-        return subject_app(event) not in self._destroyed and (self._when is None or self._when(event.data))
+    def _follow(self, event: Recorded[Event]) -> None:
+        """Take in an app's end, its return, or its end for good."""
+        data = event.data
+        if isinstance(data, AppDestroyed):
+            self._destroyed.add(data.app)
+            self._parked |= {id_: self.items.pop(id_) for id_ in self._of(data.app, self.items)}
+        elif isinstance(data, AppRestored):
+            self._destroyed.discard(data.app)
+            for end in self._of(data.app, self.items):  # what asks for its end, which is over
+                self._drop(end)
+            self.items |= {id_: self._parked.pop(id_) for id_ in self._of(data.app, self._parked)}
+        elif isinstance(data, AppShredded):
+            for lost in self._of(data.app, self._parked):
+                self._drop(lost)
+            self._unsettled.pop(data.app, None)
 
-    def _end(self, app: str) -> None:
-        self.items = {id_: event for id_, event in self.items.items() if subject_app(event) != app}
-        self._attempts = {id_: number for id_, number in self._attempts.items() if id_ in self.items}
-        self._unsettled.pop(app, None)
-        self._destroyed.add(app)
+    def _of(self, app: str, items: dict[str, Recorded[Event]]) -> list[str]:
+        """The ids of those items that are the app's."""
+        return [id_ for id_, event in items.items() if subject_app(event) == app]
+
+    def _drop(self, id_: str) -> None:
+        for kept in (self.items, self._parked, self._attempts):
+            kept.pop(id_, None)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a snapshot keeps: all but how it was declared."""

@@ -20,6 +20,8 @@ from services.events import (
     AddressesTaken,
     AppCreated,
     AppDestroyed,
+    AppRestored,
+    AppShredded,
     BuildFailed,
     BuildStarted,
     BuildSucceeded,
@@ -137,6 +139,12 @@ class Life:
                     yield self._end()
                     return
         yield self._end()
+        if self.random.random() < 0.3:
+            yield self._return()
+            yield from self._push()
+            yield self._end()
+        if self.random.random() < 0.5:
+            yield self._command("", AppShredded(app=self.app, name=self.name))
 
     def _command(self, command: str, *events: Event, source: str = "configsvc") -> Step:
         cause = Cause(source, "ann SHA256:" + "a" * 43, "192.0.2.7", f"{command} {self.name}")
@@ -158,6 +166,12 @@ class Life:
         freed = [DomainFreed(app=self.app, host=host) for host in self.domains]
         gone = NameFreed(app=self.app, name=self.name), AppDestroyed(app=self.app, name=self.name)
         return self._command("apps:destroy", *freed, *gone)
+
+    def _return(self) -> Step:
+        taken = [DomainTaken(app=self.app, host=host) for host in self.domains]
+        back = NameTaken(app=self.app, name=self.name), AppRestored(app=self.app, name=self.name)
+        self.current = None
+        return self._command("log:undo", *back, *taken)
 
     def _push(self) -> Iterator[Step]:
         new, digest = _hex(self.random, 40), "sha256:" + _hex(self.random, 64)

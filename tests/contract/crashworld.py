@@ -26,8 +26,9 @@ with warnings.catch_warnings():
     import router.service
     from services.hops import On
 
-import builder.on_app_destroyed
+import builder.on_app_shredded
 import configsvc.answers
+import configsvc.on_app_shredded
 import deployer.mend
 from deployer.answers import endpoints
 from deployer.containers import ContainerRefused, Found, Look
@@ -369,7 +370,8 @@ class Process:
 
     def mend(self) -> None:
         """What each service does when it has started."""
-        builder.on_app_destroyed.mend(self.builder)
+        configsvc.on_app_shredded.mend(self.configsvc)
+        builder.on_app_shredded.mend(self.builder)
         deployer.mend.everything(self.deployer, deployer.mend.Pauses({}))
         self.router.mend()
 

@@ -187,7 +187,7 @@ def test_an_app_is_destroyed_when_its_name_is_typed_again(shared: Instance, app:
     assert shared.ssh("apps:exists", app, check=False).returncode == 20
 
 
-def test_what_a_destroyed_app_had_is_gone_and_its_name_and_domains_are_free(
+def test_what_an_app_that_is_destroyed_for_good_had_is_gone_and_its_name_and_domains_are_free(
     shared: Instance, checkout: Checkouts, app: str
 ) -> None:
     source = checkout(shared, ECHO)
@@ -196,7 +196,7 @@ def test_what_a_destroyed_app_had_is_gone_and_its_name_and_domains_are_free(
     shared.ssh("config:set", app, "COLOR=blue")
     uuid = shared.events(app)[0]["data"]["app"]
 
-    shared.ssh("apps:destroy", app, "--force")
+    shared.ssh("apps:destroy", app, "--now", "--force")
     other = f"{app}-other"
     shared.ssh("apps:create", other)
     shared.ssh("domains:add", other, f"{app}.example.com")

@@ -113,10 +113,10 @@ class FakeContext:
         }
         return {"name": name, "app": "uuid"}
 
-    def _configsvc_destroy_app(self, name: str) -> dict[str, str]:
+    def _configsvc_destroy_app(self, name: str, now: bool) -> dict[str, Any]:
         self._app(name)
         del self.apps[name]
-        return {"name": name}
+        return {"name": name, "undo": None if now else 17, "grace": 86400.0}
 
     def _configsvc_list_apps(self) -> list[dict[str, Any]]:
         return [

@@ -75,8 +75,14 @@ def test_apps_exists_is_a_predicate(ctx: FakeContext) -> None:
 def test_apps_destroy_reads_the_apps_name_from_stdin(ctx: FakeContext) -> None:
     ctx.stdin = b"hello\n"
     said(ctx, "apps:destroy", "hello")
-    assert ctx.err == b"-----> Destroyed hello\n"
+    assert ctx.err == b"-----> Destroyed hello\n       For 24 hours it can be had back: log:undo 17\n"
     assert not ctx.apps
+
+
+def test_apps_destroy_for_good_says_nothing_of_a_way_back(ctx: FakeContext) -> None:
+    said(ctx, "apps:destroy", "hello", "--now", "--force")
+    assert ctx.err == b"-----> Destroyed hello\n"
+    assert ctx.calls == [("configsvc", "destroy_app", {"name": "hello", "now": True})]
 
 
 def test_apps_destroy_asks_on_a_terminal(ctx: FakeContext) -> None:

@@ -112,7 +112,7 @@ def test_help_all_shows_every_command_with_its_flags() -> None:
 def test_a_commands_own_help_is_about_it_alone() -> None:
     code, text, _ = output("apps:destroy", "hello", "--help")
     assert code == 0
-    assert "apps:destroy [--force] <app>" in text
+    assert "apps:destroy [--now] [--force] <app>" in text
     assert "apps:create" not in text
 
 

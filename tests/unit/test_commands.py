@@ -1,5 +1,7 @@
 """A command that a dying broker delivers twice acts once, and is answered alike."""
 
+from typing import Any, cast
+
 import pytest
 
 from configsvc import answers
@@ -29,7 +31,8 @@ class Configsvc(Story):
     def process(self):
         state, projections = State(), Projections(self.log)
         projections.add(state)
-        return Ports(self.log, projections, state, "example.com")
+        keyring = cast(Any, None)  # which no command asks
+        return Ports(self.log, projections, state, "example.com", keyring, 0)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from services.events import (
     AppDestroyed,
+    AppRestored,
+    AppShredded,
     BuildFailed,
     BuildSucceeded,
     DeployFailed,
@@ -86,3 +88,45 @@ def test_a_hop_that_mends_sees_the_end_of_an_app():
     story = Story(pending)
     destroyed = story.record(AppDestroyed(app=APP, name="hello"))
     assert pending.heads() == [destroyed]
+
+
+def test_what_a_destroyed_app_left_is_to_be_done_once_it_is_restored():
+    pending = Pending(BuildSucceeded, (ReleaseCreated,))
+    story = Story(pending)
+    first = story.built(story.push())
+    push = story.push()
+    story.record(AppDestroyed(app=APP, name="hello"))
+    second = story.built(push)
+    assert pending.items == {}
+    story.record(AppRestored(app=APP, name="hello"))
+    assert list(pending.items.values()) == [first, second]
+
+
+def test_what_ended_while_its_app_was_gone_is_not_to_be_done_after():
+    pending = Pending(PushReceived, (BuildSucceeded,))
+    story = Story(pending)
+    push = story.push()
+    story.record(AppDestroyed(app=APP, name="hello"))
+    story.built(push)
+    story.record(AppRestored(app=APP, name="hello"))
+    assert pending.items == {}
+
+
+def test_a_shredded_app_leaves_nothing_to_do_but_its_shredding():
+    pending, shredding = Pending(PushReceived, (BuildSucceeded,)), Pending(AppShredded, ())
+    story = Story(pending)
+    story.projections.add(shredding, "shredding")
+    story.push()
+    story.record(AppDestroyed(app=APP, name="hello"))
+    shredded = story.record(AppShredded(app=APP, name="hello"))
+    story.push()
+    assert pending.heads() == []
+    assert shredding.heads() == [shredded]
+
+
+def test_the_end_of_an_app_that_is_restored_is_not_to_be_mended_after():
+    pending = Pending(AppDestroyed, ())
+    story = Story(pending)
+    story.record(AppDestroyed(app=APP, name="hello"))
+    story.record(AppRestored(app=APP, name="hello"))
+    assert pending.heads() == []

@@ -1,4 +1,4 @@
-"""Mends after app.destroyed: the app's repository goes. At start, what no app has goes the same way."""
+"""Mends after app.shredded: the app's repository goes. At start, what no app has goes the same way."""
 
 import shutil
 
@@ -6,12 +6,12 @@ from gitreceiver import staging
 from gitreceiver.ports import Ports
 from gitreceiver.quarantine import clean_quarantines
 from gitreceiver.repository import INCOMING, repositories
-from services.events import AppDestroyed, Recorded
+from services.events import AppShredded, Recorded
 
 
-def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:
+def on_app_shredded(shredded: Recorded[AppShredded], ports: Ports) -> None:
     """Remove the app's repository."""
-    remove(ports, destroyed.data.app)
+    remove(ports, shredded.data.app)
 
 
 def remove(ports: Ports, app: str) -> None:
@@ -22,7 +22,7 @@ def remove(ports: Ports, app: str) -> None:
 
 
 def mend(ports: Ports) -> None:
-    """Remove what pushes of a dead process left, and repositories of apps that are gone or were never created.
+    """Remove what pushes of a dead process left, and repositories of apps that cannot be had back or never were.
 
     A repository that a push is coming into right now may be that of an app which is created in a moment.
     """
@@ -31,5 +31,5 @@ def mend(ports: Ports) -> None:
     coming = {app for app, path in repositories(ports.settings.home) if any((path / INCOMING).glob("*"))}
     ports.projections.catch_up()
     for app, _ in list(repositories(ports.settings.home)):
-        if app not in ports.state.apps and app not in coming:
+        if ports.state.known(app) is None and app not in coming:
             remove(ports, app)
