@@ -4,8 +4,9 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from configsvc import apps, changes
+from configsvc import apps, changes, story
 from configsvc import rollback as rollbacks
+from configsvc import undo as undos
 from configsvc.ports import Ports
 from configsvc.state import App
 from services import names
@@ -172,6 +173,21 @@ def rollback_plan(ports: Ports, name: str, number: int | None, keep: list[str]) 
 def rollback(ports: Ports, name: str, number: int | None, keep: list[str], cause: Json) -> Json:
     """Go back to a release; see `_change` for what is answered."""
     return _change(ports, cause, lambda: rollbacks.decide(ports.state, name, number, keep, ports.domain))
+
+
+def undo(ports: Ports, position: int, cause: Json) -> Json:
+    """Reverse the command that recorded the event at `position`.
+
+    Answers what `_change` does, and in `command` the command line of what was undone. Raises Refused.
+    """
+    ports.projections.catch_up()
+    command = story.command_at(ports.log, position)
+
+    def decide() -> Decision:
+        command.read_on(ports.log)
+        return undos.decide(ports.state, command, ports.domain)
+
+    return {"command": command.events[0].command} | _change(ports, cause, decide)
 
 
 def key_name(actor: str) -> str:

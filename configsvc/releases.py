@@ -34,19 +34,23 @@ def after(app: App, change: str, deploy: bool, **settings: Any) -> Draft | None:
     """The release that follows the app's newest good one with some of its `settings` replaced; None without one."""
     if app.base is None:
         return None
-    base = app.base.data
-    present: dict[str, Any] = {"config": dict(app.config), "formation": app.formation, "domains": list(app.domains)}
-    present.update(settings)
-    present["formation"] = formation(base.processes, present["formation"])
+    present = {"config": app.config, "formation": app.formation, "domains": app.domains}
+    return of(app, change, deploy, app.base.data, present | settings)
+
+
+def of(app: App, change: str, deploy: bool, code: ReleaseCreated, settings: dict[str, Any]) -> Draft:
+    """The next release: image, commit and processes of `code`, with `settings`: config, formation and domains."""
     release = ReleaseCreated(
         app=app.id,
         number=next_number(app),
         change=change,
-        image=base.image,
-        commit=base.commit,
-        processes=base.processes,
+        image=code.image,
+        commit=code.commit,
+        processes=code.processes,
+        config=dict(settings["config"]),
+        formation=formation(code.processes, settings["formation"]),
+        domains=list(settings["domains"]),
         deploy=deploy,
-        **present,
     )
     return Draft(app_stream(app.id), app.name, release)
 

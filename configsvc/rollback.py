@@ -8,7 +8,7 @@ from configsvc.state import App, Release, State
 from services.chain import Draft
 from services.decide import Decision
 from services.errors import BadInput, Refused
-from services.events import ReleaseCreated, app_stream
+from services.events import Event, ReleaseCreated
 
 KEPT = ("config", "formation", "domains")
 """What can be left as it is."""
@@ -40,22 +40,12 @@ def plan(state: State, name: str, number: int | None, keep: Collection[str], pla
         domains=here.domains if "domains" in keep else old.domains,
     )
     check_domains(state, app, target, wanted.domains)
-    settings = revert.drafts(state, app, wanted, platform)
-    release = ReleaseCreated(
-        app=app.id,
-        number=releases.next_number(app),
-        change=f"Rollback to v{old.number}",
-        image=old.image,
-        commit=old.commit,
-        config=dict(wanted.config),
-        processes=old.processes,
-        formation=dict(wanted.formation),
-        domains=list(wanted.domains),
-    )
-    if app.base and app.base.status != "recorded" and content(release) == content(base):
+    changes = revert.drafts(state, app, wanted, platform)
+    settings = {"config": wanted.config, "formation": wanted.formation, "domains": wanted.domains}
+    release = releases.of(app, f"Rollback to v{old.number}", True, old, settings)
+    if app.base and app.base.status != "recorded" and content(release.event) == content(base):
         raise Refused(f"rollback: v{old.number} is what {name} has; nothing to change")
-    changes = image_told(base, old) | revert.told(app, settings)
-    return Plan(old.number, [*settings, Draft(app_stream(app.id), name, release)], changes)
+    return Plan(old.number, [*changes, release], image_told(base, old) | revert.told(app, changes))
 
 
 def decide(state: State, name: str, number: int | None, keep: Collection[str], platform: str) -> Decision:
@@ -96,7 +86,7 @@ def check_domains(state: State, app: App, target: Release, domains: Collection[s
             )
 
 
-def content(release: ReleaseCreated) -> dict[str, object]:
+def content(release: Event) -> dict[str, object]:
     """What a release is, whatever its number and story."""
     return release.model_dump(include={"image", "commit", "config", "processes", "formation", "domains"})
 

@@ -92,6 +92,10 @@ class Service:
         return past.answer(self.ports, path)
 
     @rpc
+    def undo(self, position: int, cause: Json) -> Json:
+        return answers.undo(self.ports, position, cause)
+
+    @rpc
     def release(self, name: str, number: int | None = None) -> Json:
         return answers.release(self.ports, name, number)
 

@@ -24,6 +24,7 @@ RECORDING = {
     "change_domains",
     "scale",
     "rollback",
+    "undo",
     "add_key",
     "remove_key",
 }

@@ -1,4 +1,4 @@
-"""What the log tells and proves: differences between two moments, whose doing a setting is, replay and the chain."""
+"""What the log tells, proves and takes back: differences of moments, whose doing a setting is, the chain, undo."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -8,7 +8,7 @@ import click
 
 from cli import arguments
 from cli.table import Context, command
-from cli.values import Listing, Proof, Record, Value
+from cli.values import Listing, Proof, Record, Value, changed
 from services import names, past
 from services.chain import Head
 from services.errors import BadInput, NoSuchApp, Unavailable
@@ -164,3 +164,11 @@ def _progress(ctx: Context, at: int, end: int) -> None:
     if ctx.tty and not ctx.quiet:
         ctx.write_err(f"\r       {at:,} of {max(at, end):,} events".encode() + (b"\r\x1b[K" if at >= end else b""))
     ctx.pause(0)
+
+
+@command("log:undo", owner="configsvc", needs="admin", records=True)
+@click.argument("position", type=click.IntRange(1))
+def undo(ctx: Context, position: int) -> Value:
+    """Reverse the command that recorded the event at a position of the log, or say why that cannot be."""
+    answer = ctx.call("configsvc", "undo", position=position)
+    return changed(f"Undoing {answer['command'] or f'position {position}'}", answer)

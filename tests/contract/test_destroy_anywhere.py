@@ -11,6 +11,7 @@ from services.platform import assemble
 from tests.contract.crashworld import APP, CAUSE, Fuse, Process, World
 
 PROCFILES = {"deployed": "web: serve\n", "not built": "web serve\n", "not up": "web: exit\n"}
+BAD = ("not built", "not up")
 
 
 class Destroyer(Fuse):
@@ -74,3 +75,94 @@ def push_and_destroy(world, at, procfile, now):
     fuse.at, fuse.calls = at, 0
     process.run()
     return fuse.done
+
+
+@pytest.mark.parametrize(
+    ("procfile", "refused"),
+    [(PROCFILES["deployed"], False), (PROCFILES["deployed"], True), *((PROCFILES[name], False) for name in BAD)],
+    ids=["deployed", "not routed", *BAD],
+)
+def test_an_app_destroyed_at_any_moment_serves_again_once_that_is_undone(tmp_path, key_database, procfile, refused):
+    at, done = 0, True
+    while done:
+        at += 1
+        home = tmp_path / str(at)
+        home.mkdir()
+        world = World(home, MemoryLog(), key_database)
+        first = Process(world, Fuse(0))
+        first.create()
+        first.push(1, "web: serve\n")
+        first.run()
+        world.nginx.refuses = {2} if refused else set()
+        done = push_and_destroy(world, at, procfile, False)
+        if done:
+            Process(world, Fuse(0)).run()
+            undo(world)
+            Process(world, Fuse(0)).run()
+            serves(world, at)
+        world.close()
+    assert at > 10
+
+
+@pytest.mark.parametrize("procfile", PROCFILES.values(), ids=PROCFILES.keys())
+def test_an_undo_of_the_end_while_that_is_under_way_serves_again_too(tmp_path, key_database, procfile):
+    at, done = 0, True
+    while done:
+        at += 1
+        home = tmp_path / str(at)
+        home.mkdir()
+        world = World(home, MemoryLog(), key_database)
+        first = Process(world, Fuse(0))
+        first.create()
+        first.push(1, "web: serve\n")
+        first.run()
+        fuse = Wavering(world)
+        process = Process(world, fuse)
+        process.push(2, procfile)
+        fuse.at, fuse.calls = at, 0
+        process.run()
+        fuse.undo()
+        done = fuse.done
+        if done:
+            Process(world, Fuse(0)).run()
+            serves(world, at)
+        world.close()
+    assert at > 10
+
+
+class Wavering(Destroyer):
+    """Lets another process destroy the app before the `at`th call, and take that back before the next."""
+
+    def __init__(self, world):
+        super().__init__(world, False)
+        self.undone = False
+
+    def burn(self):
+        super().burn()
+        if self.done and self.calls == self.at + 1:
+            self.undo()
+
+    def undo(self):
+        """Take it back, if that is to be done still."""
+        if self.done and not self.undone:
+            self.undone = True
+            undo(self.world)
+
+
+def undo(world):
+    """Have the destroyed app back."""
+    end = next(event for event in reversed(world.recorded()) if event.type == "app.destroyed")
+    platform = assemble(world.settings, world.log, Keyring(world.keys, bytes(32)), "another")
+    configsvc.answers.undo(configsvc.ports.build(platform), end.position, dict(CAUSE))
+
+
+def serves(world, at):
+    """Check that the app's newest good release serves, alone, and that nothing of it is left half done."""
+    state = configsvc.ports.build(assemble(world.settings, world.log, Keyring(world.keys, bytes(32)), "a reader"))
+    state.projections.catch_up()
+    app = state.state.apps[APP]
+    assert app.current, f"destroyed at call {at}"
+    assert "pending" not in [release.status for release in app.releases.values()], f"destroyed at call {at}"
+    assert world.nginx.routes["hello"].release == app.current.data.number
+    (box,) = world.containers.boxes.values()
+    assert (box.spec.address, box.listener is not None) == (world.nginx.routes["hello"].upstreams[0][:-5], True)

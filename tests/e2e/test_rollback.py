@@ -61,3 +61,53 @@ def test_a_rollback_that_does_not_come_up_leaves_what_serves(shared: Instance, c
     assert shared.get(app).text == "two"
     statuses = [row["status"] for row in json.loads(shared.ssh("releases", app, "--format", "json").stdout)]
     assert statuses == ["failed", "failed", "current", "retired"]
+
+
+def test_a_destroyed_app_is_had_back_and_answers_with_its_config(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    shared.ssh("config:set", app, "COLOR=blue")
+    shared.ssh("domains:add", app, f"{app}.example.com")
+    shared.get(app, "/say/something")
+
+    position = undo_of(shared.ssh("apps:destroy", app, "--force").stderr)
+    assert shared.ssh("apps:exists", app, check=False).returncode == 20
+    wait_for(lambda: not shared.containers_of(app), "the containers' end")
+    done = shared.ssh("log:undo", position)
+
+    assert f"-----> Undoing apps:destroy {app} --force\n" in done.stderr
+    assert "=====> Application deployed:" in done.stderr
+    assert (shared.get(app).text, shared.get(app, "/COLOR").text) == ("one", "blue")
+    assert shared.get(f"{app}.example.com").text == "one"
+    assert "something" in shared.ssh("logs", app).stdout
+    assert Checkout.clone(app, source.path.parent / "clone", shared).git("log", "--oneline").stdout
+    source.edit("app.py", "one", "two")
+    source.commit()
+    source.push(app)
+    assert shared.get(app).text == "two"
+    again = shared.ssh("log:undo", position, check=False)
+    assert (again.returncode, again.stderr) == (1, f" !     app: {app} was restored since; see: events {app}\n")
+
+
+def test_what_is_shredded_comes_back_no_more_and_leaves_nothing(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    checkout(shared, ECHO).push(app)
+    uuid = shared.events(app)[0]["data"]["app"]
+
+    shared.ssh("apps:destroy", app, "--now", "--force")
+
+    position = next(e["position"] for e in shared.events(app) if e["type"] == "app.destroyed")
+    refused = shared.ssh("log:undo", str(position), check=False)
+    assert refused.returncode == 1
+    assert f"app: {app} was shredded" in refused.stderr
+    wait_for(lambda: not docker("images", "-q", f"{shared.name}/{uuid}").split(), "the images' end")
+    wait_for(lambda: not list(shared.home.glob(f"repositories/*{uuid}*")), "the repository's end")
+    wait_for(lambda: not (shared.home / "logs" / uuid).exists(), "the end of what it printed")
+
+
+def undo_of(said: str) -> str:
+    """The position that a command says to undo it by."""
+    return said.rpartition("log:undo ")[2].strip()

@@ -174,6 +174,9 @@ class FakeContext:
     def _configsvc_rollback(self, name: str, number: int, keep: list[str]) -> dict[str, Any]:
         return self._change(name)
 
+    def _configsvc_undo(self, position: int) -> dict[str, Any]:
+        return {"command": "config:set hello A=***" if position == 17 else ""} | self._change("hello")
+
     def _deployer_processes(self, name: str) -> list[dict[str, Any]]:
         return list(self._app(name)["processes"])
 

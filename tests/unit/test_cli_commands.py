@@ -393,6 +393,13 @@ def test_a_rollback_says_what_it_will_change_before_it_does_it(ctx: FakeContext)
     assert ctx.calls == [("configsvc", "rollback_plan", asked), ("configsvc", "rollback", asked)]
 
 
+def test_an_undo_says_what_it_undoes_and_follows_what_that_sets_in_motion(ctx: FakeContext) -> None:
+    said(ctx, "log:undo", "17")
+    assert ctx.err == b"-----> Undoing config:set hello A=***\n-----> Deploying\n"
+    assert ctx.calls == [("configsvc", "undo", {"position": 17})]
+    assert "log:undo" in refused(ctx, "log:undo", "0")
+
+
 def test_a_bad_rollback_is_refused_before_anything_is_asked(ctx: FakeContext) -> None:
     assert refused(ctx, "rollback", "hello", "v0").startswith('release: "v0" is not a release; allowed is')
     assert refused(ctx, "rollback", "hello", "--keep", "image").startswith('keep: "image" cannot be kept; allowed are')

@@ -45,6 +45,7 @@ def test_every_command_of_this_version_is_there() -> None:
         "ps:scale",
         "ps:report",
         "logs",
+        "log:undo",
         "builds:list",
         "builds:output",
         "releases",

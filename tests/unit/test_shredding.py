@@ -7,7 +7,6 @@ import pytest
 from configsvc import apps, on_app_shredded, shredding
 from configsvc.ports import Ports
 from services import database
-from services.blobs import Outputs
 from services.errors import NotOpenable
 from services.keyring import Keyring
 from tests.unit.story import APP, OTHER
@@ -19,11 +18,10 @@ GRACE = 3600.0
 class Shredder(Platform):
     """A platform whose configsvc looks at a clock that the test sets."""
 
-    def __init__(self, engine, home):
+    def __init__(self, engine):
         super().__init__()
         self.keyring = Keyring(engine, bytes(32))
-        outputs = Outputs(home, 0)
-        self.ports = Ports(self.log, self.projections, self.state, outputs, DOMAIN, self.keyring, GRACE)
+        self.ports = Ports(self.log, self.projections, self.state, DOMAIN, self.keyring, GRACE)
 
     def look(self, seconds):
         """Look so many seconds after the app was destroyed; returns when to look again."""
@@ -38,7 +36,7 @@ class Shredder(Platform):
 @pytest.fixture
 def platform(tmp_path):
     engine = database.connect(f"sqlite:///{tmp_path / 'keys.sqlite'}")
-    platform = Shredder(engine, tmp_path)
+    platform = Shredder(engine)
     platform.create()
     yield platform
     engine.dispose()

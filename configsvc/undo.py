@@ -1,0 +1,157 @@
+"""What reverses one command: decided on what was before it, what it recorded, and what came since."""
+
+from configsvc import apps, releases, revert
+from configsvc.state import App, State
+from configsvc.story import Command
+from services.chain import Draft
+from services.decide import Decision
+from services.errors import Refused
+from services.events import (
+    AppCreated,
+    AppDestroyed,
+    AppRestored,
+    ConfigChanged,
+    DomainFreed,
+    DomainTaken,
+    Event,
+    FormationChanged,
+    NameTaken,
+    Recorded,
+    ReleaseCreated,
+    app_stream,
+    name_stream,
+)
+
+
+def decide(state: State, command: Command, platform: str) -> Decision:
+    """What reverses `command`, which has read on to where `state` is. Raises Refused with the reason why nothing does.
+
+    An undo is a command like others, and can be undone.
+    """
+    kinds = {type(event.data) for event in command.events}
+    if AppDestroyed in kinds:
+        drafts = restore(state, command, platform)
+    elif kinds & {AppCreated, AppRestored}:
+        drafts = end(state, command)
+    elif kinds & {ConfigChanged, FormationChanged, DomainTaken, DomainFreed, ReleaseCreated}:
+        drafts = settle(state, command, platform)
+    else:
+        first = command.events[0]
+        raise Refused(f"undo: nothing reverses {first.type} at position {first.position}")
+    return Decision(drafts, {draft.stream: state.version(draft.stream) for draft in drafts})
+
+
+def restore(state: State, command: Command, platform: str) -> list[Draft]:
+    """A destroyed app as it was, under its name, with its domains and a release of what served last."""
+    name, app = command.events[0].subject, state.gone.get(command.app)
+    if command.app in state.apps or (app and app.destroyed not in command.events):
+        raise Refused(f"app: {name} was restored since; see: events {name}")
+    if app is None:
+        raise Refused(f"app: {name} was shredded, with its key, images and repository; nothing brings it back")
+    if name in state.names:
+        raise Refused(f"app: {name} is another app's name by now; destroy that first")
+    before = command.before.apps[app.id]
+    drafts = [
+        Draft(name_stream(name), name, NameTaken(app=app.id, name=name)),
+        Draft(app_stream(app.id), name, AppRestored(app=app.id, name=name)),
+        *apps.domain_drafts(state, app, before.domains, [], platform),
+    ]
+    if before.current is None:
+        return drafts
+    old = before.current.data
+    settings = {"config": old.config, "formation": old.formation, "domains": before.domains}
+    return [*drafts, releases.of(app, "Restore after apps:destroy", True, old, settings)]
+
+
+def end(state: State, command: Command) -> list[Draft]:
+    """The end of an app that was created, or restored, and not used since. It has its grace."""
+    name, app = command.events[0].subject, state.apps.get(command.app)
+    if app is None:
+        raise Refused(f"app: {name} was destroyed since; see: events {name}")
+    for event in command.since:
+        if places(event.data) or event.type in ("push.received", "release.created"):
+            raise Refused(
+                f"app: {name} has more in it since {event.type} at position {event.position} by {who(event)}; "
+                f"end it with: apps:destroy {name}"
+            )
+    return apps.destroy(state, app.name).drafts
+
+
+def settle(state: State, command: Command, platform: str) -> list[Draft]:
+    """The settings that a command changed, as they were before it; with a rollback's, the code."""
+    app = state.apps.get(command.app)
+    if app is None:
+        raise Refused(f"app: {command.events[0].subject} was destroyed since; see: events {command.events[0].subject}")
+    before = command.before.apps[app.id]
+    made = next((event.data for event in command.events if isinstance(event.data, ReleaseCreated)), None)
+    code = before.base.data if made and before.base and code_of(before.base.data) != code_of(made) else None
+    refuse_changed(command, made if code else None)
+    wanted = settings_before(app, before, command)
+    drafts = revert.drafts(state, app, wanted, platform)
+    base = code or (app.base.data if app.base else None)
+    if base is None:
+        return drafts
+    change = f"Undo: {made.change}" if made else f"Undo position {command.events[0].position}"
+    settings = {
+        "config": wanted.config,
+        "formation": {**app.formation, **wanted.formation},
+        "domains": wanted.domains,
+    }
+    return [*drafts, releases.of(app, change, made.deploy if made else True, base, settings)]
+
+
+def settings_before(app: App, before: App, command: Command) -> revert.Settings:
+    """The app's settings as they are now, but those that the command changed as they were before it."""
+    config, formation, hosts = dict(app.config), dict[str, int](), set(app.domains)
+    for event in command.events:
+        match event.data:
+            case ConfigChanged() as change:
+                for key in (*change.set, *change.unset):
+                    config.pop(key, None)
+                    if key in before.config:
+                        config[key] = before.config[key]
+            case FormationChanged() as change:
+                formation |= releases.formation(dict.fromkeys(change.formation, ""), before.formation)
+            case DomainTaken(host=host) | DomainFreed(host=host):
+                hosts = hosts | {host} if host in before.domains else hosts - {host}
+            case _:
+                pass
+    order = dict.fromkeys([*before.domains, *app.domains])
+    return revert.Settings(config, formation, [host for host in order if host in hosts])
+
+
+def refuse_changed(command: Command, made: ReleaseCreated | None) -> None:
+    """Raise Refused when what the command changed was changed again: what, where, and by whom.
+
+    With `made`, a release that brought other code, code counts too.
+    """
+    changed = {place for event in command.events for place in places(event.data)}
+    for event in command.since:
+        again = sorted(changed & places(event.data))
+        if made and isinstance(event.data, ReleaseCreated) and code_of(event.data) != code_of(made):
+            again.append(f"release: v{made.number}")
+        if again:
+            raise Refused(f"{again[0]} was changed again at position {event.position} by {who(event)}; undo that first")
+
+
+def places(event: Event) -> set[str]:
+    """Each setting that an event changes, as an error begins with it."""
+    match event:
+        case ConfigChanged(set=set_, unset=unset):
+            return {f"config: {key}" for key in (*set_, *unset)}
+        case FormationChanged(formation=formation):
+            return {f"scale: {process}" for process in formation}
+        case DomainTaken(host=host) | DomainFreed(host=host):
+            return {f"domain: {host}"}
+        case _:
+            return set()
+
+
+def code_of(release: ReleaseCreated) -> dict[str, object]:
+    """What of a release came from a push."""
+    return release.model_dump(include={"image", "commit", "processes"})
+
+
+def who(event: Recorded[Event]) -> str:
+    """Who did it: the key's name without its fingerprint, `local`, or a service."""
+    return event.actor.partition(" ")[0]

@@ -1,0 +1,274 @@
+"""log:undo: what reverses a command, and what nothing reverses."""
+
+from copy import deepcopy
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from configsvc import apps, changes, rollback, story, undo
+from services.chain import Cause, uuid7
+from services.decide import commit
+from services.errors import PushlogError, Refused
+from services.events import AppShredded
+from tests.unit.story import APP, OTHER
+from tests.unit.test_configsvc import DOMAIN, Platform, made
+
+NEWER = "sha256:" + "2" * 64
+
+
+class Undoing(Platform):
+    """A platform whose commands are stories of their own, as the door makes them, and can be undone."""
+
+    def do(self, decide, *args):
+        cause = Cause("configsvc", "ann SHA256:x", "local", "a command", correlationid=uuid7())
+        return commit(self.log, self.projections, lambda: decide(self.state, *args), cause)
+
+    def undo(self, position):
+        command = story.command_at(self.log, position)
+        command.read_on(self.log)
+        return self.do(undo.decide, command, DOMAIN)
+
+    def deploy(self, decide, *args):
+        recorded = self.do(decide, *args)
+        self.routed(next(event for event in recorded if event.type == "release.created"))
+        return recorded[0].position
+
+    @property
+    def settings(self):
+        app = self.app_state
+        return dict(app.config), changes.wanted(app), list(app.domains)
+
+
+@pytest.fixture
+def platform():
+    platform = Undoing()
+    platform.create()
+    platform.routed(platform.released(web="w", worker="k"))
+    return platform
+
+
+SET = (changes.config, "hello", {"A": "x"}, [], True)
+SCALE = (changes.scale, "hello", {"worker": 2}, True)
+ADD = (changes.domains, "hello", ["shop.test"], [], DOMAIN)
+MOVE = (changes.domains, "hello", ["shop.test"], ["hello.example.com"], DOMAIN)
+
+
+@pytest.mark.parametrize("command", [SET, SCALE, ADD, MOVE], ids=["config", "scale", "domains", "a move"])
+def test_a_change_of_settings_is_undone_by_a_release_without_it_and_that_again(platform, command):
+    before = platform.settings
+    position = platform.deploy(*command)
+    after = platform.settings
+    undone = platform.undo(position)
+    assert platform.settings == before
+    assert made(undone).change.startswith("Undo: ")
+    assert (made(undone).config, made(undone).formation, made(undone).domains) == before
+    platform.undo(undone[0].position)
+    assert platform.settings == after
+
+
+def test_any_event_of_a_command_stands_for_all_of_it(platform):
+    before, position = platform.settings, platform.deploy(*MOVE)
+    platform.undo(position + 1)
+    assert platform.settings == before
+
+
+def test_what_was_set_elsewhere_since_stays(platform):
+    position = platform.deploy(*SET)
+    platform.deploy(changes.config, "hello", {"B": "y"}, [], True)
+    platform.undo(position)
+    assert platform.app_state.config == {"B": "y"}
+
+
+@pytest.mark.parametrize(
+    ("command", "again", "said"),
+    [
+        (SET, (changes.config, "hello", {}, ["A"], True), "config: A"),
+        (SCALE, (changes.scale, "hello", {"worker": 3}, True), "scale: worker"),
+        (ADD, (changes.domains, "hello", [], ["shop.test"], DOMAIN), "domain: shop.test"),
+    ],
+)
+def test_what_was_changed_again_since_is_refused_with_where_and_by_whom(platform, command, again, said):
+    position, later = platform.deploy(*command), platform.deploy(*again)
+    with pytest.raises(Refused, match=rf"^{said} was changed again at position {later} by ann; undo that first"):
+        platform.undo(position)
+
+
+def test_an_undo_twice_is_refused(platform):
+    position = platform.deploy(*SET)
+    again = platform.undo(position)[0].position
+    with pytest.raises(Refused, match=f"config: A was changed again at position {again} by ann"):
+        platform.undo(position)
+
+
+def test_a_rollback_is_undone_with_its_code(platform):
+    platform.deploy(*SET)
+    platform.routed(platform.released(NEWER, web="w2"))
+    before = platform.settings
+    position = platform.deploy(rollback.decide, "hello", 1, (), DOMAIN)
+    release = made(platform.undo(position))
+    assert (release.image, release.processes, platform.settings) == (NEWER, {"web": "w2"}, before)
+
+
+def test_a_rollback_before_a_push_is_not_undone(platform):
+    platform.routed(platform.released(NEWER, web="w2"))
+    position = platform.deploy(rollback.decide, "hello", 1, (), DOMAIN)
+    platform.routed(platform.released("sha256:" + "3" * 64, web="w3"))
+    with pytest.raises(Refused, match="release: v3 was changed again at position"):
+        platform.undo(position)
+
+
+def test_a_push_is_not_undone_and_rollback_is_named(platform):
+    for position in [event.position for event in platform.log.read() if event.type in ("push.received",)]:
+        with pytest.raises(Refused, match=r"push\.received at position \d+ came of a push .*: rollback hello"):
+            platform.undo(position)
+
+
+def test_a_position_that_is_none_is_refused(platform):
+    with pytest.raises(Refused, match="the log has no position 900"):
+        platform.undo(900)
+
+
+# Destroyed apps
+
+
+def destroyed(platform, *now):
+    return platform.do(apps.destroy, "hello", *now)[-1].position
+
+
+def test_a_destroyed_app_comes_back_with_all_that_it_had_and_a_release_of_what_served(platform):
+    platform.deploy(*SET)
+    platform.deploy(*MOVE)
+    platform.failed(platform.do(*SCALE)[1])
+    before, served = platform.settings, deepcopy(platform.app_state.current.data)
+    position = destroyed(platform)
+    assert platform.state.names == {}
+    back = made(platform.undo(position))
+    assert platform.settings == before
+    assert (back.change, back.deploy) == ("Restore after apps:destroy", True)
+    assert rollback.content(back) == rollback.content(served)
+    assert [r.status for r in platform.app_state.releases.values()] == ["retired"] * 3 + ["failed", "pending"]
+
+
+def test_that_is_undone_by_destroying_it_again_and_so_on(platform):
+    position = destroyed(platform)
+    restored = platform.undo(position)[0].position
+    again = platform.undo(restored)[0].position
+    assert APP in platform.state.gone
+    with pytest.raises(Refused, match="hello was restored since"):
+        platform.undo(position)
+    platform.undo(again)
+    assert platform.state.names == {"hello": APP}
+
+
+def test_a_restored_app_that_was_changed_since_is_not_ended_by_an_undo(platform):
+    restored = platform.undo(destroyed(platform))[0].position
+    platform.do(*SET)
+    with pytest.raises(Refused, match=r"hello has more in it since config\.changed .*: apps:destroy hello"):
+        platform.undo(restored)
+
+
+def test_a_name_that_is_anothers_by_now_keeps_a_destroyed_app_away(platform):
+    position = destroyed(platform)
+    platform.create(app=OTHER)
+    with pytest.raises(Refused, match="hello is another app's name by now"):
+        platform.undo(position)
+
+
+def test_a_domain_that_is_anothers_by_now_keeps_a_destroyed_app_away(platform):
+    platform.deploy(*ADD)
+    position = destroyed(platform)
+    platform.create("other", OTHER)
+    platform.do(changes.domains, "other", ["shop.test"], [], DOMAIN)
+    with pytest.raises(Refused, match=r"shop\.test belongs to the app other"):
+        platform.undo(position)
+
+
+def test_a_shredded_app_stays_away(platform):
+    position = destroyed(platform)
+    platform.record(AppShredded(app=APP, name="hello"))
+    with pytest.raises(Refused, match="hello was shredded"):
+        platform.undo(position)
+
+
+def test_an_app_destroyed_for_good_stays_away(platform):
+    with pytest.raises(Refused, match="hello was shredded"):
+        platform.undo(destroyed(platform, True))
+
+
+def test_a_change_of_an_app_that_is_destroyed_since_is_refused(platform):
+    position = platform.deploy(*SET)
+    destroyed(platform)
+    with pytest.raises(Refused, match="hello was destroyed since"):
+        platform.undo(position)
+
+
+def test_an_app_that_was_only_created_is_ended(platform):
+    created = platform.create("other", OTHER)[0].position
+    platform.undo(created)
+    assert platform.state.names == {"hello": APP}
+
+
+def test_an_app_that_was_used_is_not_ended_by_undoing_its_creation(platform):
+    with pytest.raises(Refused, match=r"hello has more in it since push\.received .*: apps:destroy hello"):
+        platform.undo(1)
+
+
+# Any sequence
+
+keys = st.sampled_from("ABC")
+hosts = st.sampled_from(["a.test", "b.test", "c.test", "hello.example.com"])
+commands = st.one_of(
+    st.tuples(st.just("set"), st.dictionaries(keys, st.just("value"), min_size=1), st.lists(keys, max_size=2)),
+    st.tuples(st.just("scale"), st.dictionaries(st.sampled_from(["web", "worker"]), st.integers(0, 3), min_size=1)),
+    st.tuples(st.just("domains"), st.lists(hosts, max_size=2, unique=True), st.lists(hosts, max_size=2, unique=True)),
+    st.tuples(st.just("rollback"), st.integers(1, 6)),
+    st.tuples(st.just("push"), st.integers(1, 9)),
+)
+
+
+def perform(platform, number, command):
+    """Do what hypothesis says, if it can be done; returns the position of what it recorded, or None."""
+    match command:
+        case "set", values, unset:
+            sealed = {key: f"{value} {number}" for key, value in values.items()}
+            return first(platform.do(changes.config, "hello", sealed, unset, True), platform)
+        case "scale", formation:
+            return first(platform.do(changes.scale, "hello", formation, True), platform)
+        case "domains", add, remove:
+            return first(platform.do(changes.domains, "hello", add, remove, DOMAIN), platform)
+        case "rollback", to:
+            return first(platform.do(rollback.decide, "hello", to, (), DOMAIN), platform)
+        case "push", image:
+            platform.routed(platform.released("sha256:" + str(image) * 64, web="w", worker="k"))
+    return None
+
+
+def first(recorded, platform):
+    for event in recorded:
+        if event.type == "release.created":
+            platform.routed(event)
+    return recorded[0].position if recorded else None
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(commands, min_size=1, max_size=6))
+def test_the_last_command_of_any_sequence_is_undone_to_what_was_before_it(sequence):
+    platform = Undoing()
+    platform.create()
+    platform.routed(platform.released(web="w", worker="k"))
+    for number, command in enumerate(sequence):
+        before, code = platform.settings, undo.code_of(platform.app_state.base.data)
+        try:
+            position = perform(platform, number, command)
+        except PushlogError:
+            continue
+        if position is None:
+            continue
+        after = platform.settings
+        undone = platform.undo(position)
+        assert platform.settings == before
+        assert undo.code_of(made(undone)) == code
+        again = platform.undo(undone[0].position)
+        assert platform.settings == after
+        first(again, platform)
