@@ -1,4 +1,4 @@
-"""Whatever is commanded in whatever order: the state is one, live, replayed, from a snapshot, and at any position."""
+"""Whatever is commanded, in any order: the state is one, live, replayed, from a snapshot or a backup, or rewound."""
 
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc import answers
-from services import database, past
+from gitreceiver import replay
+from services import chain, database, past
 from services.chain import uuid7
 from services.errors import PushlogError
 from services.memorylog import MemoryLog
@@ -18,7 +19,7 @@ from services.projections import Projections
 from services.runner import SERVICES
 from services.snapshots import Snapshots
 from tests import fleet
-from tests.contract.crashworld import CAUSE, Fuse, Process, World
+from tests.contract.crashworld import APP, CAUSE, Fuse, Process, World
 
 KEYS, HOSTS, NAMES = ("COLOR", "SHAPE"), ("a.example.org", "b.example.org"), ("hello", "other")
 GOOD, DIES = "web: serve\nworker: serve\n", "web: exit\n"
@@ -33,7 +34,13 @@ def cause() -> dict[str, str]:
 
 def push(procfile: str) -> Command:
     """A push, if there is the app."""
-    return lambda process: process.push(len(process.world.recorded()) + 1, procfile)
+
+    def run(process: Process) -> None:
+        process.platform.projections.catch_up()
+        if APP in process.gitreceiver.state.apps:
+            process.push(len(process.world.recorded()) + 1, procfile)
+
+    return run
 
 
 def set_config(name: str, key: str, value: str) -> Command:
@@ -60,8 +67,13 @@ def create(name: str) -> Command:
     return lambda p: answers.create_app(p.configsvc, name, cause(), None)
 
 
-def destroy(name: str) -> Command:
-    return lambda p: answers.destroy_app(p.configsvc, name, cause())
+def destroy(name: str, now: bool) -> Command:
+    return lambda p: answers.destroy_app(p.configsvc, name, cause(), now)
+
+
+def undo(back: int) -> Command:
+    """The undoing of what recorded the event so many positions before the last."""
+    return lambda p: answers.undo(p.configsvc, max(1, p.world.log.head().position - back), cause())
 
 
 def rollback(name: str, number: int | None, keep: list[str]) -> Command:
@@ -78,7 +90,8 @@ commands = st.lists(
         st.builds(remove_domain, names, st.sampled_from(HOSTS)),
         st.builds(scale, names, st.sampled_from(["web", "worker"]), st.integers(0, 2), st.booleans()),
         st.builds(create, names),
-        st.builds(destroy, st.sampled_from(NAMES[1:])),
+        st.builds(destroy, st.sampled_from(NAMES[1:]), st.booleans()),
+        st.builds(undo, st.integers(0, 12)),
         st.builds(rollback, names, st.one_of(st.none(), st.integers(1, 4)), st.lists(st.sampled_from(["config"]))),
     ),
     max_size=12,
@@ -97,6 +110,14 @@ def live(process: Process) -> dict[str, str]:
     """The digest of each service's state."""
     process.platform.projections.catch_up()
     return {name: past.digest(getattr(process, name).state) for name in SERVICES}
+
+
+def restored(log: MemoryLog) -> MemoryLog:
+    """The log of an instance that imported a backup of this one's."""
+    other = MemoryLog()
+    lines = b"".join(chain.canonical(list(row)).encode() + b"\n" for row in log.rows(0, log.head().position))
+    other.adopt(replay.rows([lines]), {})
+    return other
 
 
 def rebuilt(log: MemoryLog, until: int) -> dict[str, str]:
@@ -140,6 +161,7 @@ def test_any_sequence_of_commands_gives_one_state_however_it_is_come_by(keys, se
             end = log.head().position
             assert rebuilt(log, end) == seen[end]
             assert restarted(log, snapshots) == seen[end]
+            assert rebuilt(restored(log), end) == seen[end]
             for position, then in seen.items():
                 assert rebuilt(log, position) == then
             assert list(past.verify(log))[-1].wrong is None
