@@ -128,6 +128,8 @@ def masked(argv: Sequence[str]) -> str:
         secret = parameters(command, name, words)[command.secrets] if command.secrets else ()
     except (HelpWanted, BadInput):
         return hidden
+    if command.confidential:
+        secret = {*secret, *(word for word in words if "=" in word)}
     told = all(re.match(PAIR_PATTERN, word) for word in secret)  # else what stands before a "=" may be secret, too
     return " ".join([_plain(name), *(_mask_pair(word, told) if word in secret else _plain(word) for word in words)])
 
@@ -138,7 +140,7 @@ def harmless(argv: Sequence[str], sentence: str, *, kept: bool = False) -> str:
     Who forgets the app's name, or mistypes a flag, gave a secret where none was expected.
     """
     command = named(argv)
-    if command is None or not command.secrets:
+    if command is None or not command.confidential:
         return sentence
     for word in argv:
         if "=" in word:

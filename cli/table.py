@@ -135,6 +135,11 @@ class Command:
         return self.name.partition(":")[0]
 
     @property
+    def confidential(self) -> bool:
+        """Whether its line may hold secrets, be it by mistake: where a key is asked for some give the pair."""
+        return self.secrets is not None or self.noun == "config"
+
+    @property
     def takes_app(self) -> bool:
         """Whether `--app X` before the command can stand for its first word."""
         first = next((p.name for p in self.parser.params if isinstance(p, click.Argument)), None)

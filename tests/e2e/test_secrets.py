@@ -105,7 +105,8 @@ def tapped(instance: Instance, broker: Callable[[], Broker]) -> Iterator[list[by
         finally:
             broker().api("PUT", f"vhosts/{vhost(url)}", {"tracing": False})
             while message := tap.basic_get(queue, no_ack=True):
-                messages.append(repr(message.headers).encode() + bytes(memoryview(message.body.encode())))
+                body = message.body if isinstance(message.body, bytes) else message.body.encode()
+                messages.append(repr(message.headers).encode() + body)
 
 
 def holders(folder: Path, secret: str) -> list[Path]:

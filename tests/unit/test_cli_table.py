@@ -180,6 +180,8 @@ def test_other_lines_are_kept_as_typed() -> None:
         (["--nope", "config:set", "DB=s3cret"], "***"),
         (["config:set", "hello", "s3cret"], "config:set hello ***"),
         (["config:set", "hello", "DB", "s3cret=="], "config:set hello *** ***"),
+        (["config:unset", "hello", "DB=s3cret", "OTHER"], "config:unset hello DB=*** OTHER"),
+        (["config:get", "hello", "DB=s3cret"], "config:get hello DB=***"),
         (["DB=s3cret", "config:set", "hello"], "***"),
         ([], "help"),
         (["nope"], "nope"),

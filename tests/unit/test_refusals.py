@@ -205,6 +205,8 @@ def test_a_part_that_does_not_answer_refuses_nothing():
         ["config:set", f"--{SECRET}", "hello", "A=1"],
         ["config:set", "hello", f"A={SECRET}", f"A={SECRET}"],
         ["config:set", "hello", f"A={SECRET}\0"],
+        ["config:unset", "hello", f"A={SECRET}"],
+        ["config:unset", f"A={SECRET}"],
         ["confg:set", "hello", f"A={SECRET}"],
         [f"PASSWORD={SECRET}", "config:set", "hello"],
     ],
