@@ -180,7 +180,9 @@ def kept(instance: Instance, request: pytest.FixtureRequest) -> list[Path]:
     return folders
 
 
-def test_what_an_instance_keeps_is_for_its_user_alone(shared: Instance) -> None:
+def test_what_an_instance_keeps_is_for_its_user_alone(shared: Instance, app: str) -> None:
+    shared.ssh("apps:create", app)
+    shared.ssh("config:set", app, "CANARY=one")  # the master key is made at first need
     assert stat.S_IMODE((shared.home / "master.key").stat().st_mode) == 0o600
     others = [
         path
