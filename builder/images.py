@@ -22,6 +22,9 @@ EVERY = 60.0
 """Seconds between looks at Docker when nothing new is needed."""
 AGAIN = 5.0
 
+Need = tuple[str, int, str]
+"""An app's uuid, a release that serves or may, and the id of its image on this host."""
+
 
 def for_ever(ports: Ports) -> None:
     """Look at once, when an image is newly needed, and every EVERY seconds; of several builders only one does."""
@@ -32,34 +35,33 @@ def for_ever(ports: Ports) -> None:
 
 def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
     """Make missing images again until the role is another builder's. While Docker is away, look every AGAIN seconds."""
-    looked: dict[str, str] = {}
+    looked: set[Need] = set()
     turn, due = -1, 0.0
     while still():
         try:
-            wanted = needed(ports)
-            if wanted.items() - looked.items() or monotonic() >= due:
+            if needs(ports) - looked or monotonic() >= due:
                 restore(ports, still)
-                looked, due = needed(ports), monotonic() + EVERY
+                looked, due = needs(ports), monotonic() + EVERY
         except Unavailable as error:
             log.warning("images are not looked after for now: %s", error)
-            looked, due = {}, monotonic() + AGAIN
+            looked, due = set(), monotonic() + AGAIN
         turn = ports.projections.wait(turn, AGAIN)
 
 
-def needed(ports: Ports) -> dict[str, str]:
-    """What the images that serve or will are here, by their recorded ids."""
+def needs(ports: Ports) -> set[Need]:
+    """Which release needs which image."""
     ports.projections.catch_up()
-    return {image: app.here(image) for app in ports.state.apps.values() for image in app.needed()}
+    return {(app.id, number, image) for app in ports.state.apps.values() for number, image in app.here().items()}
 
 
 def restore(ports: Ports, still: Callable[[], bool]) -> None:
     """Make what is missing again, one image after the other."""
-    gone = buildstep.missing(ports.client, ports.settings, needed(ports).values())
+    gone = buildstep.missing(ports.client, ports.settings, {image for _, _, image in needs(ports)})
     if gone:
         buildstep.remove_leftovers(ports.client, ports.settings, ports.running)
     for app in list(ports.state.apps.values()):
         for image, build in app.needed().items():
-            if app.here(image) in gone and still() and app.id in ports.state.apps:
+            if app.restored.get(image, image) in gone and still() and app.id in ports.state.apps:
                 record(ports, app, build, made_again(ports, app, build))
 
 

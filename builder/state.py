@@ -66,9 +66,10 @@ class App:
         images = dict.fromkeys(self.releases.values())
         return {i: self.builds[self.images[i]] for i in images if i in self.images and i not in self.lost}
 
-    def here(self, image: str) -> str:
-        """What an image is on this host."""
-        return self.restored.get(image, image)
+    def here(self) -> dict[int, str]:
+        """What these images are on this host, by the releases that need them."""
+        needed = self.needed()
+        return {number: self.restored.get(i, i) for number, i in self.releases.items() if i in needed}
 
 
 @dataclass

@@ -99,7 +99,10 @@ class Reader:
     def __init__(self, read: Read) -> None:
         self._source = Source(read)
         self._seen: dict[str, Json] = {}
-        header = self._source.part()
+        try:
+            header = self._source.part()
+        except BadBackup:
+            header = None
         if header is None or header.name != HEADER:
             raise BadBackup("this is no backup of Pushlog's; allowed is what backup:export wrote")
         self.about = _measured(header, self._seen).json()

@@ -215,7 +215,7 @@ def test_what_is_cut_off_is_refused(good: bytes, new: Ports, part: float) -> Non
 
 @pytest.mark.parametrize("junk", [b"", b"hello\n", bytes(10240), b"\x1f\x8b" + bytes(2000), b"SQLite format 3\0" * 64])
 def test_what_is_no_backup_is_refused_in_a_sentence(new: Ports, junk: bytes) -> None:
-    with pytest.raises(BadBackup, match=r"no backup|cut off"):
+    with pytest.raises(BadBackup, match="no backup"):
         imported(new, junk)
     assert untouched(new)
 
