@@ -4,6 +4,7 @@ import shutil
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import Any, BinaryIO
 
 from gitreceiver.archive import Read
@@ -23,9 +24,9 @@ Say = Callable[[str], None]
 _importing = threading.Lock()
 
 
-def verify(ports: Ports, read: Read, passphrase: str | None) -> Json:
-    """What a sound backup holds. Raises BadBackup and Refused, see `staged`; nothing is changed."""
-    with staged(ports.settings.home, read, passphrase, keep=False) as backup:
+def verify(folder: Path, read: Read, passphrase: str | None) -> Json:
+    """What a sound backup holds; only below `folder` is there anything of it meanwhile. Raises as `staged` does."""
+    with staged(folder, read, passphrase, keep=False) as backup:
         return summary(backup, backup.wanted, backup.head.position)
 
 

@@ -117,7 +117,7 @@ class SessionContext:
 
     def verify_backup(self) -> Record:
         """See Context."""
-        return backup.verify(self._ports, self._session.read, self._session.passphrase)
+        return backup.verify(self._ports.settings.home, self._session.read, self._session.passphrase)
 
     def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         """See Context."""

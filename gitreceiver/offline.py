@@ -1,11 +1,13 @@
 """The commands that work while nothing runs, under the home's lock: the first key, backups, and what the log tells."""
 
 import os
+import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from cli import dispatch
@@ -18,7 +20,7 @@ from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
 from gitreceiver.staging import clean
-from services import eventlog, keyring, past
+from services import eventlog, instance, keyring, past
 from services.chain import Cause, uuid7
 from services.decide import commit
 from services.errors import BadInput
@@ -98,27 +100,43 @@ class Offline(Alone):
         """See Context."""
         export(self._ports, self.write, partial(warn, self), self._streams.passphrase)
 
-    def verify_backup(self) -> Record:
-        """See Context."""
-        return backup.verify(self._ports, partial(os.read, self._streams.input), self._streams.passphrase)
-
     def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         """See Context."""
         read, say = partial(os.read, self._streams.input), partial(warn, self)
         return backup.import_(self._ports, read, self._streams.passphrase, say, moment, dry_run)
 
 
+class Anywhere(Alone):
+    """A Context that only looks at a backup, and needs no instance."""
+
+    def __init__(self, streams: Streams) -> None:
+        super().__init__()
+        self._streams = streams
+
+    def permits(self, needs: str, app: str | None) -> bool:
+        """Nothing is at stake."""
+        return True
+
+    def verify_backup(self) -> Record:
+        """See Context."""
+        with tempfile.TemporaryDirectory(prefix="pushlog-") as folder:
+            return backup.verify(Path(folder), partial(os.read, self._streams.input), self._streams.passphrase)
+
+
 def run(settings: Settings, argv: Sequence[str], streams: Streams) -> int:
-    """Run one of these commands; returns its exit code. The caller holds the home's lock."""
-    log, engine = eventlog.open_log(settings.database)
-    try:
-        given = settings.master_key.get_secret_value() if settings.master_key else None
-        ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
-        clean(settings.home)
-        platform = assemble(settings, log, ring, "offline")
-        return dispatch.run(Offline(platform, ports.build(platform), streams, cause_of(argv)), argv)
-    finally:
-        engine.dispose()
+    """Run one of these commands; returns its exit code. Raises Refused while anything of the instance runs."""
+    if "backup:verify" in argv:
+        return dispatch.run(Anywhere(streams), argv)
+    with instance.locked(settings):
+        log, engine = eventlog.open_log(settings.database)
+        try:
+            given = settings.master_key.get_secret_value() if settings.master_key else None
+            ring = keyring.Keyring(engine, keyring.master_key(settings.home / "master.key", given))
+            clean(settings.home)
+            platform = assemble(settings, log, ring, "offline")
+            return dispatch.run(Offline(platform, ports.build(platform), streams, cause_of(argv)), argv)
+        finally:
+            engine.dispose()
 
 
 def cause_of(argv: Sequence[str]) -> Cause:

@@ -178,7 +178,7 @@ OFFLINE = {
     "log:undo": "gitreceiver.offline",
     "log:verify": "gitreceiver.offline",
 }
-"""The commands that work while no instance runs, under the home's lock; the module whose `run` does them."""
+"""The commands that work while no instance runs; the module whose `run` does them, under the home's lock."""
 
 
 def offline(name: Sequence[str], argv: Sequence[str], streams: Streams) -> int | None:
@@ -188,12 +188,7 @@ def offline(name: Sequence[str], argv: Sequence[str], streams: Streams) -> int |
         return None
     codes: list[int] = []
 
-    def run() -> None:
-        settings = load()
-        with instance.locked(settings):
-            codes.append(importlib.import_module(module).run(settings, argv, streams))
-
-    return guarded(run) or codes[0]
+    return guarded(lambda: codes.append(importlib.import_module(module).run(load(), argv, streams))) or codes[0]
 
 
 if __name__ == "__main__":

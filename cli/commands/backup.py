@@ -54,7 +54,11 @@ def verify(ctx: Context) -> Value:
 def import_(ctx: Context, until: str | None) -> Value:
     """Become the instance of the backup on stdin, or (local command only) in a file. This one must be empty."""
     found = ctx.import_backup(None if until is None else moment(until), dry_run=ctx.dry_run)
-    what = f"{found['apps']} apps with {found['events']} events, up to {found['head']}"
+    what = f"{_many(found['apps'], 'app')} with {_many(found['events'], 'event')}, up to {found['head']}"
     if ctx.dry_run:
         return Done(f"Would import {what}", notes=["Nothing was changed"])
     return Done(f"Imported {what}", notes=["Apps come up as soon as their images are there; see: pushlog ps:report"])
+
+
+def _many(number: int, what: str) -> str:
+    return f"{number} {what}" + ("" if number == 1 else "s")

@@ -156,7 +156,7 @@ def imported(
 
 def verified(parts: Ports, archive: bytes, passphrase: str | None = None) -> dict[str, object]:
     """What a check answers."""
-    return backup.verify(parts, reading(archive), passphrase)
+    return backup.verify(parts.settings.home, reading(archive), passphrase)
 
 
 def contents(archive: bytes) -> dict[str, bytes]:

@@ -1,0 +1,231 @@
+"""What the services know and do where the network has other addresses, and where images are not there."""
+
+import threading
+from types import SimpleNamespace
+
+import pytest
+
+from builder.state import State as BuilderState
+from deployer import move, spec
+from deployer.on_release_created import Hopeless, await_image, refuse_hopeless
+from deployer.state import State as DeployerState
+from router.state import State as RouterState
+from services.errors import Unavailable
+from services.events import (
+    DeployFailed,
+    DeployStarted,
+    DeploySucceeded,
+    ImageLost,
+    ImageRestored,
+    ReleaseCreated,
+    RoutePublished,
+)
+from services.settings import Settings
+from tests.unit.story import APP, IMAGE, OTHER, Story, release, slot
+
+HERE = "sha256:" + "7" * 64
+NEXT = "sha256:" + "2" * 64
+SUBNET = "10.77.0.0/24"
+
+
+class Scene(Story):
+    """An app that was deployed with two web processes on another host."""
+
+    def __init__(self):
+        self.builder, self.deployer, self.router = BuilderState(), DeployerState(), RouterState()
+        super().__init__(self.builder, self.deployer, self.router)
+        self.app()
+        self.pushed = self.push()
+        self.built(self.pushed)
+        self.created = self.record(release(formation={"web": 2}))
+        self.slots = [slot(1, made_by=self.created.id), slot(2, made_by=self.created.id)]
+        self.deployed(self.created, self.slots)
+        self.ports = SimpleNamespace(log=self.log, projections=self.projections, state=self.deployer)
+
+    def deployed(self, created, slots, hosts=("hello.localhost",)):
+        """Record that a release serves."""
+        number = created.data.number
+        for event in (DeployStarted, DeploySucceeded):
+            self.after(created, event(app=APP, release=number, attempt=1, slots=slots))
+        upstreams = [f"{each.address}:{each.port}" for each in slots]
+        route = {"hosts": list(hosts), "upstreams": upstreams, "replaces": None, "push": ""}
+        self.after(created, RoutePublished(app=APP, release=number, attempt=1, **route))
+
+    @property
+    def known(self):
+        """The app as the deployer knows it."""
+        return self.deployer.apps[APP]
+
+    def restored(self, image=IMAGE):
+        """Record that an image is another one here."""
+        self.after(self.pushed, ImageRestored(app=APP, image=image, restored=HERE, stack=IMAGE))
+
+    def lost(self, image=IMAGE):
+        """Record that an image is lost."""
+        self.after(self.pushed, ImageLost(app=APP, image=image, reason="a package is gone"))
+
+
+# The network
+
+
+def test_what_serves_moves_into_the_network_and_the_route_leads_there():
+    scene = Scene()
+    move.into(scene.ports, SUBNET)
+    moved, taken = scene.log.read(scene.log.head().position - 2)
+    assert (moved.type, moved.stream, taken.type) == ("containers.moved", f"work/{scene.created.id}", "addresses.taken")
+    addresses = [each.address for each in scene.known.current.slots]
+    assert len(set(addresses)) == 2
+    assert all(address.startswith("10.77.0.") for address in addresses)
+    assert taken.data.addresses == addresses
+    assert scene.router.apps[APP].route.upstreams == [f"{address}:5000" for address in addresses]
+    same = [each.model_copy(update={"address": ""}) for each in scene.slots]
+    assert [each.model_copy(update={"address": ""}) for each in scene.known.current.slots] == same
+
+
+def test_what_has_moved_stays_and_nothing_more_is_recorded():
+    scene = Scene()
+    move.into(scene.ports, SUBNET)
+    head = scene.log.head()
+    move.into(scene.ports, SUBNET)
+    assert scene.log.head() == head
+
+
+def test_only_what_is_outside_moves():
+    scene = Scene()
+    inside = slot(1, address="10.77.0.99", made_by=scene.created.id)
+    scene.deployed(scene.created, [inside, slot(2, made_by=scene.created.id)])
+    move.into(scene.ports, SUBNET)
+    assert scene.known.current.slots[0] == inside
+    assert scene.known.current.slots[1].address.startswith("10.77.0.")
+
+
+@pytest.mark.parametrize("address", ["", "x", "::1", "10.77.0.16/24"])
+def test_what_is_no_address_of_such_a_network_moves_too(address):
+    scene = Scene()
+    scene.deployed(scene.created, [slot(1, address=address, made_by=scene.created.id)])
+    move.into(scene.ports, SUBNET)
+    assert scene.known.current.slots[0].address.startswith("10.77.0.")
+
+
+def test_a_network_that_is_full_moves_nothing():
+    scene = Scene()
+    many = [slot(number, made_by=scene.created.id) for number in range(1, 17)]
+    scene.deployed(scene.created, many)
+    head = scene.log.head()
+    with pytest.raises(Unavailable, match="no free address"):
+        move.into(scene.ports, "10.77.0.0/27")
+    assert scene.log.head() == head
+
+
+def test_an_app_without_web_has_no_route_to_lead_anywhere():
+    scene = Scene()
+    scene.deployed(scene.created, scene.slots, hosts=())
+    before = scene.router.apps[APP].route
+    move.into(scene.ports, SUBNET)
+    assert scene.router.apps[APP].route == before
+
+
+# The images
+
+
+def needed(scene):
+    return scene.builder.apps[APP].here()
+
+
+def test_the_images_of_the_current_release_and_of_later_ones_are_needed():
+    scene = Scene()
+    assert needed(scene) == {1: IMAGE}
+    second = scene.push(new="d" * 40)
+    scene.built(second, NEXT)
+    created = scene.record(release(2, image=NEXT))
+    assert needed(scene) == {1: IMAGE, 2: NEXT}
+    scene.deployed(created, [slot(1, made_by=created.id)])
+    assert needed(scene) == {2: NEXT}
+    scene.record(release(3))  # back to the first one
+    assert needed(scene) == {2: NEXT, 3: IMAGE}
+    scene.after(created, DeployFailed(app=APP, release=3, attempt=1, reason="no", output=None))
+    assert needed(scene) == {2: NEXT}
+
+
+def test_an_image_that_no_build_made_is_nobodys_to_make_again():
+    scene = Scene()
+    scene.record(release(2, image=NEXT))
+    assert needed(scene) == {1: IMAGE}
+
+
+def test_a_restored_image_is_what_containers_are_made_of_and_changes_no_digest():
+    scene = Scene()
+    before = spec.digest(scene.created.data, "web", 1)
+    scene.restored()
+    assert needed(scene) == {1: HERE}
+    made = spec.container(Settings(), scene.known, scene.created.data, scene.slots[0], {}, "name")
+    assert made.image == HERE
+    assert spec.digest(scene.created.data, "web", 1) == before
+
+
+def test_a_lost_image_ends_its_deploy_and_is_tried_again_for_the_next_release():
+    scene = Scene()
+    scene.lost()
+    assert needed(scene) == {}
+    with pytest.raises(Hopeless, match=r"the image of v1 is gone and could not be made again: a package is gone"):
+        refuse_hopeless(scene.known, scene.created.data, 1)
+    again = scene.record(release(2))
+    assert needed(scene) == {1: IMAGE, 2: IMAGE}
+    refuse_hopeless(scene.known, again.data, 1)
+
+
+def test_a_container_of_an_image_that_is_made_again_is_no_leftover():
+    scene = Scene()
+    assert scene.builder.attempts() == set()
+    assert scene.builder.restorable() == {(scene.pushed.id, scene.builder.apps[APP].builds[scene.pushed.id].attempt)}
+
+
+class Output:
+    """What a pusher is told."""
+
+    def __init__(self):
+        self.lines = []
+
+    def line(self, text):
+        self.lines.append(text)
+
+
+def waiting(scene, data: ReleaseCreated, images):
+    """A deploy that waits for its image, and what it tells."""
+    output = Output()
+    scene.ports.containers = SimpleNamespace(has_image=lambda image: image in images)
+    thread = threading.Thread(target=await_image, args=(scene.ports, scene.known, data, output))
+    thread.start()
+    return thread, output
+
+
+def test_a_deploy_waits_until_its_image_is_there_again():
+    scene = Scene()
+    thread, output = waiting(scene, scene.created.data, {HERE})
+    scene.restored()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert len(output.lines) <= 1
+
+
+def test_a_deploy_waits_until_its_image_is_known_to_be_lost():
+    scene = Scene()
+    thread, _ = waiting(scene, scene.created.data, set())
+    scene.lost()
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_a_deploy_of_an_image_that_is_there_says_nothing():
+    scene = Scene()
+    thread, output = waiting(scene, scene.created.data, {IMAGE})
+    thread.join(10)
+    assert output.lines == []
+
+
+def test_another_app_is_not_concerned():
+    scene = Scene()
+    scene.app(OTHER, "other")
+    scene.restored()
+    assert scene.deployer.apps[OTHER].restored == {}
+    assert scene.builder.apps[OTHER].here() == {}
