@@ -89,7 +89,7 @@ def staged(home: Path, read: Read, passphrase: str | None, keep: bool) -> Iterat
         room = Room(home)
         engine = database.connect(f"sqlite:///{room.repositories}/log.sqlite")
         try:
-            yield _unpack(Reader(read), replay.Patient(engine), passphrase, room, keep)
+            yield _unpack(Reader(read), SqlLog(engine), passphrase, room, keep)
         finally:
             engine.dispose()
             room.remove()

@@ -260,6 +260,27 @@ def test_no_secret_is_in_a_sealed_backup_nor_the_passphrase_in_the_log(moved: Mo
     assert moved.archive.stat().st_mode & 0o777 == 0o600
 
 
+def test_a_running_instance_becomes_what_another_was_at_a_moment(moved: Moved, tmp_path: Path) -> None:
+    passable(tmp_path)
+    first = next(row[0] for row in moved.stored if row[4] == "ref.moved")
+    instance = Instance(tmp_path / "home", f"e2e-{os.getpid()}-then", {"SUBNET": f"10.223.{os.getpid() % 256}.0/24"})
+    try:
+        instance.up()
+        words = ("--passphrase-file", str(moved.archive.parent / "passphrase"), "--until", str(first))
+        looked = instance.pushlog("backup:import", *words, str(moved.archive), "--dry-run").stderr
+        assert f"Would import 1 app with {first} events" in looked
+        assert instance.events() == []
+        instance.pushlog("backup:import", *words, str(moved.archive))
+        wait_for(lambda: serves(instance, "app-1"), "the app to serve")
+        assert instance.get("app-1").text == "app-1"
+        assert instance.pushlog("apps:list").stdout == "app-1\n"
+        assert rows(instance)[:first] == moved.stored[:first]
+        instance.pushlog("config:set", "app-1", "GREETING=from then on")
+        assert instance.get("app-1", "/GREETING").text == "from then on"
+    finally:
+        instance.purge()
+
+
 def test_it_is_refused_where_there_are_events_with_the_wrong_passphrase_and_over_ssh_too(moved: Moved) -> None:
     wrong = moved.archive.parent / "wrong"
     wrong.write_text("another\n")
