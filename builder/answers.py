@@ -2,9 +2,10 @@
 
 from typing import Any
 
+from builder import retention
 from builder.ports import Ports
 from builder.state import App
-from services import names
+from services import names, usage
 from services.errors import NoSuchApp, Refused
 
 Json = dict[str, Any]
@@ -37,6 +38,29 @@ def build_output(ports: Ports, name: str, build: str | None) -> Json:
     if latest.output is None:
         return {"text": ports.outputs.read(latest.id, 0).decode(errors="replace")}
     return {"text": ports.blobs.read(latest.output).decode(errors="replace")}
+
+
+def clean_up(ports: Ports) -> list[Json]:
+    """Remove the images that are not kept; what went."""
+    gone = retention.clean_up(ports)
+    names = usage.labels(ports.state.apps, ports.state.gone)
+    return [{"app": names.get(image.app), "image": image.id, "kind": image.kind, "size": image.size} for image in gone]
+
+
+def disk(ports: Ports) -> Json:
+    """The bytes of images and of blobs, by the app's name; a blob that no build knows is no app's."""
+    ports.projections.catch_up()
+    state = ports.state
+    owners = {
+        digest: app.id
+        for app in (*state.apps.values(), *state.gone.values())
+        for build in app.builds.values()
+        for digest in (build.source, build.output)
+    }
+    folder, names = ports.settings.home / "blobs", usage.labels(state.apps, state.gone)
+    blobs = [(owners.get(f"sha256:{path.name}", ""), usage.folder(path)) for path in folder.glob("[0-9a-f]*")]
+    images = [(image.app, image.size) for image in retention.found(ports.client, ports.settings)]
+    return {"images": usage.by_label(names, images), "blobs": usage.by_label(names, blobs)}
 
 
 def _app(ports: Ports, name: str) -> App:

@@ -189,6 +189,19 @@ def remove_image(client: docker.DockerClient, id: str) -> bool:
     return True
 
 
+def let_go(client: docker.DockerClient, id: str) -> bool:
+    """Remove an image that no container uses, be it a stopped one, and no image rests on; returns whether it went."""
+    try:
+        client.api.remove_image(id, noprune=True)
+    except ImageNotFound:
+        return False
+    except APIError as error:
+        if error.status_code != CONFLICT:
+            raise
+        return False
+    return True
+
+
 def remove_volume(client: docker.DockerClient, name: str) -> bool:
     """Remove a volume; returns whether it is gone, and not in use by a container."""
     try:

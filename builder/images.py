@@ -51,7 +51,7 @@ def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
 def needs(ports: Ports) -> set[Need]:
     """Which release needs which image."""
     ports.projections.catch_up()
-    return {(app.id, number, image) for app in ports.state.apps.values() for number, image in app.here().items()}
+    return {(app.id, number, image) for app in ports.state.apps.values() for number, image in app.standing().items()}
 
 
 def restore(ports: Ports, still: Callable[[], bool]) -> None:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from builder import answers, images, ports
+from builder import answers, images, ports, retention
 from builder.on_app_shredded import mend, on_app_shredded
 from builder.on_push_received import given_up, on_push_received
 from services import past
@@ -39,6 +39,18 @@ class Service:
     @at_start
     def images(self) -> None:
         images.for_ever(self.ports)
+
+    @at_start
+    def retain(self) -> None:
+        retention.for_ever(self.ports)
+
+    @rpc
+    def clean_up(self) -> list[Json]:
+        return answers.clean_up(self.ports)
+
+    @rpc
+    def disk(self) -> Json:
+        return answers.disk(self.ports)
 
     @rpc
     def builds(self, name: str) -> list[Json]:

@@ -20,9 +20,15 @@ from services.events import (
     PushReceived,
     Recorded,
     ReleaseCreated,
+    ReleaseRefused,
+    ReleaseRetired,
+    RetireFailed,
     RoutePublished,
     types_in,
 )
+
+KEPT = 5
+"""How many releases before the current one have their images kept."""
 
 
 @dataclass
@@ -49,7 +55,9 @@ class App:
     """An app's builds by the id of their push, oldest first, and its config, sealed: builds see it.
 
     `images` are the pushes that images came of, `releases` the images of the current release and of those that may
-    follow it, `restored` what an image that was gone is on this host, `lost` those that cannot be had again.
+    follow it, `before` those of the last KEPT before it that served or could have, `released` all images that a release
+    was made of, or refused; `restored` is what an image that was gone is on this host, `lost` those that cannot be had
+    again.
     """
 
     id: str
@@ -58,6 +66,8 @@ class App:
     builds: dict[str, Build] = field(default_factory=dict)
     images: dict[str, str] = field(default_factory=dict)
     releases: dict[int, str] = field(default_factory=dict)
+    before: dict[int, str] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
     restored: dict[str, str] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
 
@@ -66,19 +76,32 @@ class App:
         images = dict.fromkeys(self.releases.values())
         return {i: self.builds[self.images[i]] for i in images if i in self.images and i not in self.lost}
 
-    def here(self) -> dict[int, str]:
+    def standing(self) -> dict[int, str]:
         """What these images are on this host, by the releases that need them."""
         needed = self.needed()
-        return {number: self.restored.get(i, i) for number, i in self.releases.items() if i in needed}
+        return {number: self.here(i) for number, i in self.releases.items() if i in needed}
+
+    def surplus(self) -> set[str]:
+        """The images, by their ids on this host, that a release was made of and that none to be kept is of."""
+        kept = {*self.before.values(), *self.releases.values(), *(self.images.keys() - self.released)}
+        here = {self.here(image) for image in kept} | kept
+        return {self.here(image) for image in self.images if image not in kept} - here
+
+    def here(self, image: str) -> str:
+        """What an image is on this host."""
+        return self.restored.get(image, image)
 
 
 @dataclass
 class State:
-    """Apps by uuid; `gone` are destroyed ones that can still be had back."""
+    """Apps by uuid; `gone` are destroyed ones that can still be had back. `turns` counts how often an app's old
+    containers were done with, or its end was: then images may be.
+    """
 
     takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
     gone: dict[str, App] = field(default_factory=dict)
+    turns: int = 0
 
     def attempts(self) -> set[tuple[str, int]]:
         """Which attempt at which work is running, as far as the log knows."""
@@ -91,6 +114,7 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
+        self.turns += isinstance(event.data, RoutePublished | ReleaseRetired | RetireFailed | AppShredded)
         match event.data:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
@@ -121,6 +145,9 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             evolve_build(app.builds[event.causationid], event)
             if isinstance(event.data, BuildSucceeded):
                 app.images[event.data.image] = event.causationid
+        case ReleaseRefused():
+            if build := app.builds.get(event.correlationid):
+                app.released.add(build.image)
         case _:
             evolve_images(app, event.data)
 
@@ -130,8 +157,11 @@ def evolve_images(app: App, data: Event) -> None:
     match data:
         case ReleaseCreated(number=number, image=image):
             app.releases[number] = image
+            app.released.add(image)
             app.lost.discard(image)  # whoever asks for it once more has it tried once more
         case RoutePublished(release=release):
+            app.before |= {number: image for number, image in app.releases.items() if number < release}
+            app.before = dict(sorted(app.before.items())[-KEPT:])
             app.releases = {number: image for number, image in app.releases.items() if number >= release}
         case DeployFailed(release=release):
             app.releases.pop(release, None)

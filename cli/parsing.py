@@ -184,6 +184,8 @@ def _split(argv: Sequence[str]) -> tuple[Globals, str, list[str]]:
         else:
             raise BadInput(f"{shown(flag)}: is not a global flag; allowed before the command are {GLOBAL_FLAGS}")
     name, *rest = words or ["help"]
+    if rest and find(name) is None and find(f"{name}:{rest[0]}"):  # `doctor disk` is `doctor:disk`
+        name, *rest = f"{name}:{rest[0]}", *rest[1:]
     return flags, name, rest if flags.app is None else [flags.app, *rest]
 
 

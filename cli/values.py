@@ -5,10 +5,19 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from services.disk import human
+
 Record = Mapping[str, Any]
 """One JSON object, as an RPC or the log gave it."""
 Batches = Iterable[Sequence[Record]]
 """Records as they come, perhaps for ever: in each item those that are there at once."""
+
+
+class Bytes(int):
+    """A number of bytes: a number in JSON, and for people `1.5 GiB`."""
+
+    def __str__(self) -> str:
+        return human(int(self))
 
 
 @dataclass(frozen=True, slots=True)

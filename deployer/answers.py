@@ -5,7 +5,7 @@ from typing import Any
 from deployer import logs as app_logs
 from deployer.ports import Ports
 from deployer.state import App, identity
-from services import names
+from services import names, usage
 from services.errors import Refused
 
 Json = dict[str, Any]
@@ -62,6 +62,14 @@ def endpoints(ports: Ports, app: str, release: int) -> list[str]:
             raise Refused(f"{known.name} web.{slot.number} does not run at {slot.address}")
         upstreams.append(f"{slot.address}:{slot.port}")
     return upstreams
+
+
+def disk(ports: Ports) -> Json:
+    """The bytes of the lines kept of containers that are gone, by the app's name."""
+    ports.projections.catch_up()
+    names = usage.labels(ports.state.apps, ports.state.gone)
+    kept = [(path.name, usage.folder(path)) for path in (ports.settings.home / "logs").glob("*")]
+    return {"logs": usage.by_label(names, kept)}
 
 
 def _app(ports: Ports, name: str) -> App:

@@ -87,6 +87,10 @@ class Service:
         return answers.logs(self.ports, name, lines, process, since)
 
     @rpc
+    def disk(self) -> Json:
+        return answers.disk(self.ports)
+
+    @rpc
     def endpoints(self, app: str, release: int) -> list[str]:
         return answers.endpoints(self.ports, app, release)
 

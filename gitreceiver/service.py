@@ -9,6 +9,7 @@ from gitreceiver.on_app_shredded import mend, on_app_shredded
 from gitreceiver.on_route_published import given_up, on_route_published
 from gitreceiver.rekeying import finish
 from gitreceiver.session import Session
+from gitreceiver.usages import disk
 from services import past
 from services.bus import Calls, Port, rpc
 from services.chain import Cause
@@ -53,6 +54,10 @@ class Service:
     @at_start
     def record_refusals(self) -> None:
         self.ports.refusals.run()
+
+    @rpc
+    def disk(self) -> Json:
+        return disk(self.ports)
 
     @rpc
     def list_keys(self) -> list[Json]:

@@ -5,6 +5,7 @@ from cli.commands import apps as apps
 from cli.commands import backup as backup
 from cli.commands import builds as builds
 from cli.commands import config as config
+from cli.commands import disk as disk
 from cli.commands import domains as domains
 from cli.commands import events as events
 from cli.commands import keyring as keyring

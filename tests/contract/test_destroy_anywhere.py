@@ -10,8 +10,9 @@ from services.memorylog import MemoryLog
 from services.platform import assemble
 from tests.contract.crashworld import APP, CAUSE, Fuse, Process, World
 
-PROCFILES = {"deployed": "web: serve\n", "not built": "web serve\n", "not up": "web: exit\n"}
-BAD = ("not built", "not up")
+GOOD = "web: serve\n"
+BAD = ("web serve\n", "web: exit\n")
+"""One that is not built, and one that does not come up."""
 
 
 class Destroyer(Fuse):
@@ -37,9 +38,13 @@ def key_database(tmp_path):
     engine.dispose()
 
 
-@pytest.mark.parametrize("now", [False, True], ids=["for a while", "for good"])
-@pytest.mark.parametrize("refused", [False, True])
-@pytest.mark.parametrize("procfile", PROCFILES.values(), ids=PROCFILES.keys())
+@pytest.mark.parametrize(
+    ("procfile", "refused", "now"),
+    [
+        *((procfile, refused, False) for procfile in (GOOD, *BAD) for refused in (False, True)),
+        (GOOD, False, True),
+    ],
+)
 def test_an_app_destroyed_at_any_moment_runs_no_more_and_leaves_nothing_to_do(
     tmp_path, key_database, procfile, refused, now
 ):
@@ -79,8 +84,7 @@ def push_and_destroy(world, at, procfile, now):
 
 @pytest.mark.parametrize(
     ("procfile", "refused"),
-    [(PROCFILES["deployed"], False), (PROCFILES["deployed"], True), *((PROCFILES[name], False) for name in BAD)],
-    ids=["deployed", "not routed", *BAD],
+    [(GOOD, False), (GOOD, True), *((bad, False) for bad in BAD)],
 )
 def test_an_app_destroyed_at_any_moment_serves_again_once_that_is_undone(tmp_path, key_database, procfile, refused):
     at, done = 0, True
@@ -104,8 +108,7 @@ def test_an_app_destroyed_at_any_moment_serves_again_once_that_is_undone(tmp_pat
     assert at > 10
 
 
-@pytest.mark.parametrize("procfile", PROCFILES.values(), ids=PROCFILES.keys())
-def test_an_undo_of_the_end_while_that_is_under_way_serves_again_too(tmp_path, key_database, procfile):
+def test_an_undo_of_the_end_while_that_is_under_way_serves_again_too(tmp_path, key_database):
     at, done = 0, True
     while done:
         at += 1
@@ -118,7 +121,7 @@ def test_an_undo_of_the_end_while_that_is_under_way_serves_again_too(tmp_path, k
         first.run()
         fuse = Wavering(world)
         process = Process(world, fuse)
-        process.push(2, procfile)
+        process.push(2, GOOD)
         fuse.at, fuse.calls = at, 0
         process.run()
         fuse.undo()

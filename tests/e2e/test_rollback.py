@@ -111,3 +111,32 @@ def test_what_is_shredded_comes_back_no_more_and_leaves_nothing(
 def undo_of(said: str) -> str:
     """The position that a command says to undo it by."""
     return said.rpartition("log:undo ")[2].strip()
+
+
+def test_images_of_six_releases_are_kept_and_an_older_one_is_had_back_all_the_same(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    shared.ssh("ps:scale", app, "web=0")
+    for number in range(6):
+        source.write("version", str(number))
+        source.commit()
+        source.push(app)
+    made = [event["data"]["image"] for event in shared.events(app) if event["type"] == "build.succeeded"]
+    wait_for(lambda: len(kept(shared, app)) == 6, "the end of what no release needs")
+    assert kept(shared, app) == set(made[-6:])
+    assert shared.ssh("cleanup").stdout == ""
+    owners = {row["owner"]: row for row in json.loads(shared.ssh("doctor", "disk", "--format", "json").stdout)}
+    assert owners[app]["images"] > 0
+    assert owners[app]["repository"] > 0
+
+    shared.ssh("rollback", app, "v1")
+
+    assert shared.get(app).text == "one"
+
+
+def kept(instance: Instance, app: str) -> set[str]:
+    """The ids of an app's own images."""
+    uuid = instance.events(app)[0]["data"]["app"]
+    return set(docker("images", "-q", "--no-trunc", f"{instance.name}/{uuid}").split())

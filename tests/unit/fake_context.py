@@ -177,6 +177,18 @@ class FakeContext:
     def _configsvc_undo(self, position: int) -> dict[str, Any]:
         return {"command": "config:set hello A=***" if position == 17 else ""} | self._change("hello")
 
+    def _builder_clean_up(self) -> list[dict[str, Any]]:
+        return [{"app": "hello", "image": "sha256:" + "1" * 64, "kind": "app", "size": 3 << 20}]
+
+    def _builder_disk(self) -> dict[str, Any]:
+        return {"images": {"hello": 3 << 20}, "blobs": {"hello": 1024, "(no app)": 5}}
+
+    def _deployer_disk(self) -> dict[str, Any]:
+        return {"logs": {"hello": 0}}
+
+    def _gitreceiver_disk(self) -> dict[str, Any]:
+        return {"repository": {"hello": 1024, "old (destroyed)": 7}, "room": {"database": 2048, "free": 4 << 30}}
+
     def _deployer_processes(self, name: str) -> list[dict[str, Any]]:
         return list(self._app(name)["processes"])
 

@@ -129,7 +129,7 @@ def test_an_app_without_web_has_no_route_to_lead_anywhere():
 
 
 def needed(scene):
-    return scene.builder.apps[APP].here()
+    return scene.builder.apps[APP].standing()
 
 
 def test_the_images_of_the_current_release_and_of_later_ones_are_needed():
@@ -228,4 +228,4 @@ def test_another_app_is_not_concerned():
     scene.app(OTHER, "other")
     scene.restored()
     assert scene.deployer.apps[OTHER].restored == {}
-    assert scene.builder.apps[OTHER].here() == {}
+    assert scene.builder.apps[OTHER].standing() == {}

@@ -400,6 +400,25 @@ def test_an_undo_says_what_it_undoes_and_follows_what_that_sets_in_motion(ctx: F
     assert "log:undo" in refused(ctx, "log:undo", "0")
 
 
+def test_a_clean_up_says_what_was_freed(ctx: FakeContext) -> None:
+    assert said(ctx, "cleanup") == "hello  app  sha256:111111111111  3 MiB\n"
+    assert ctx.err == b"-----> Removed 1 image, 3 MiB\n"
+    assert json.loads(said(ctx, "cleanup", "--format", "json"))[0]["size"] == 3 << 20
+
+
+@pytest.mark.parametrize("words", [("doctor:disk",), ("doctor", "disk")])
+def test_the_disk_is_shown_by_its_owners(ctx: FakeContext, words: tuple[str, ...]) -> None:
+    rows = [line.split("  ") for line in said(ctx, *words).splitlines()]
+    assert [[cell.strip() for cell in row if cell] for row in rows] == [
+        ["(no app)", "0 bytes", "0 bytes", "5 bytes", "0 bytes", "5 bytes"],
+        ["hello", "3 MiB", "1 KiB", "1 KiB", "0 bytes", "3 MiB"],
+        ["old (destroyed)", "0 bytes", "7 bytes", "0 bytes", "0 bytes", "7 bytes"],
+        ["(database)", "-", "-", "-", "-", "2 KiB"],
+        ["(free)", "-", "-", "-", "-", "4 GiB"],
+    ]
+    assert json.loads(said(ctx, *words, "--format", "json"))[1]["total"] == (3 << 20) + 2048
+
+
 def test_a_bad_rollback_is_refused_before_anything_is_asked(ctx: FakeContext) -> None:
     assert refused(ctx, "rollback", "hello", "v0").startswith('release: "v0" is not a release; allowed is')
     assert refused(ctx, "rollback", "hello", "--keep", "image").startswith('keep: "image" cannot be kept; allowed are')

@@ -48,6 +48,8 @@ def test_every_command_of_this_version_is_there() -> None:
         "log:undo",
         "builds:list",
         "builds:output",
+        "cleanup",
+        "doctor:disk",
         "releases",
         "releases:info",
         "rollback",
