@@ -10,11 +10,14 @@ from itertools import count
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from kombu import Connection
 
+from services.tables import keyring
 from tests.e2e.apps import ECHO
 from tests.e2e.cluster import Cluster
-from tests.e2e.harness import Checkout, Instance, docker
+from tests.e2e.harness import Checkout, Instance, docker, wait_for
 from tests.e2e.world import Said, at_once, in_docker, processes, serving
 from tests.postgres import server
 from tests.rabbitmq import Broker, vhost
@@ -149,8 +152,10 @@ def test_a_secret_is_found_nowhere_but_with_the_asker_and_in_the_app(
         pushed = checkout(shared, NEEDS_IT).push(app)
         (again,) = at_once(shared, [f"config:set {app} CANARY={secret}-2 OTHER={secret}-3"])
         refused = at_once(shared, mistakes)
-        (rekeyed,) = at_once(shared, ["log:rekey"])
-    assert (again.code, rekeyed.code) == (0, 0)
+        rehearsed, rekeyed = at_once(shared, [f"--trace config:set --dry-run {app} CANARY={secret}-4", "log:rekey"])
+    assert (again.code, rekeyed.code, rehearsed.code) == (0, 0, 0)
+    assert "CANARY" in rehearsed.out
+    assert secret not in rehearsed.out + rehearsed.err
     assert {each.code for each in refused} <= {1, 20}
     assert not [each for each in refused if secret in each.out + each.err]
     assert secret not in pushed.stdout + pushed.stderr
@@ -163,9 +168,10 @@ def test_a_secret_is_found_nowhere_but_with_the_asker_and_in_the_app(
     assert not [message for message in messages if secret.encode() in message]
     for folder in kept(shared, request):
         assert holders(folder, secret) == []
-    for words in (["events"], ["events", app], ["releases", app], ["builds:output", app], ["logs", app]):
-        assert secret not in shared.ssh(*words).stdout
-    assert secret not in shared.ssh("events", "--format", "json").stdout
+    for words in ("events", "events --format json", "log:diff 0 {head}", "log:diff 0 {head} {app}", "log:blame {app}"):
+        assert secret not in shared.ssh(*words.format(app=app, head=shared.head()).split()).stdout
+    for words in ("events {app}", "releases {app}", "releases:info {app}", "builds:output {app}", "logs {app}"):
+        assert secret not in shared.ssh(*words.format(app=app).split()).stdout
     for image in in_docker(shared.name)["images"]:
         assert secret not in docker("image", "inspect", image) + docker("history", "--no-trunc", image)
     for pid in processes(shared.home):
@@ -190,6 +196,36 @@ def test_what_an_instance_keeps_is_for_its_user_alone(shared: Instance, app: str
         if stat.S_IMODE(path.stat().st_mode) & (0o007 if path.is_file() else 0o006)
     ]
     assert others == []
+
+
+def test_of_a_shredded_app_the_log_keeps_what_nothing_opens(shared: Instance, app: str) -> None:
+    shared.ssh("apps:create", app)
+    shared.ssh("config:set", app, "CANARY=one")
+    event = next(event for event in shared.events(app) if event["type"] == "config.changed")
+    uuid, sealed = event["data"]["app"], event["data"]["set"]["CANARY"]
+    wrapped = data_keys(shared)[uuid]
+    master = bytes.fromhex((shared.home / "master.key").read_text())
+    opened = AESGCM(master).decrypt(wrapped[:12], wrapped[12:], uuid.encode())
+    raw = base64.b64decode(sealed)
+    assert AESGCM(opened).decrypt(raw[:12], raw[12:], f"{uuid}/CANARY".encode()) == b"one"
+
+    shared.ssh("apps:destroy", app, "--now", "--force")
+    wait_for(lambda: uuid not in data_keys(shared), "the end of its data key")
+    assert next(event for event in shared.events(app) if event["type"] == "config.changed") == event
+    if not isinstance(shared, Cluster):  # PostgreSQL overwrites it at a vacuum
+        wait_for(
+            lambda: not [path for path in files_below(shared.home) if wrapped in path.read_bytes()], "its bytes' end"
+        )
+    shared.ssh("apps:create", app)
+    get = shared.ssh("config:get", app, "CANARY", check=False)
+    assert (get.returncode, get.stdout) == (1, "")
+
+
+def data_keys(instance: Instance) -> dict[str, bytes]:
+    """The wrapped data keys by their app's uuid, as they stand in the database."""
+    engine = sa.create_engine(instance.log_database, poolclass=sa.NullPool)
+    with engine.connect() as connection:
+        return {row.app: row.wrapped for row in connection.execute(sa.select(keyring))}
 
 
 def test_another_master_key_opens_nothing_and_says_so(mortal: Instance, checkout: Checkouts, app: str) -> None:
