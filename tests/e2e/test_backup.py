@@ -3,7 +3,7 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,11 @@ from services.chain import COLUMNS, Row
 from services.memorylog import MemoryLog
 from services.projections import Projections
 from services.tables import events
-from tests import fleet
+from tests import fleet, postgres
 from tests.e2e.apps import ECHO
+from tests.e2e.cluster import Cluster
 from tests.e2e.conftest import started
-from tests.e2e.harness import Answer, Checkout, Instance, passable, wait_for
+from tests.e2e.harness import Answer, Checkout, Instance, Runs, passable, wait_for
 from tests.e2e.world import at_once, in_docker
 
 pytestmark = pytest.mark.only("embedded", "what a backup is does not depend on it; tests/contract has both logs")
@@ -314,3 +315,31 @@ def test_over_ssh_it_is_a_stream(moved: Moved) -> None:
     found = json.loads(checked.stdout)
     assert int(found["events"]) == moved.instance.head()
     assert found["apps"] == str(len(APPS) + 2)
+
+
+@pytest.mark.only("cluster", "the rest is of one process")
+def test_a_cluster_that_runs_becomes_what_another_one_was(
+    running: Runs, checkout: Callable[..., Checkout], request: pytest.FixtureRequest, tmp_path: Path
+) -> None:
+    archive = tmp_path / "b"
+    for side in ("old", "new"):
+        (tmp_path / side).mkdir()
+    with running(tmp_path / "old", f"e2e-{os.getpid()}-cluster-old", {}) as old:
+        checkout(old, ECHO).push("hello")
+        old.pushlog("config:set", "hello", "GREETING=hi")
+        old.pushlog("backup:export", str(archive))
+    passable(tmp_path / "new")
+    with postgres.server().database() as database:
+        broker = request.getfixturevalue("rabbitmq").url()
+        urls = {"LOG_URL": database.url, "LOG_OWNER_URL": database.owner_url, "BROKER_URL": broker}
+        settings = {"SUBNET": f"10.224.{os.getpid() % 256}.0/24"}
+        new = Cluster(tmp_path / "new" / "home", f"e2e-{os.getpid()}-cluster-new", settings, urls=urls)
+        try:
+            new.pushlog("prepare")
+            new.up()
+            new.pushlog("backup:import", str(archive))
+            wait_for(lambda: serves(new, "hello"), "the app to serve", 60)
+            assert new.get("hello", "/GREETING").text == "hi"
+            assert {event["type"] for event in new.events()} >= {"image.restored", "containers.moved"}
+        finally:
+            new.purge()
