@@ -1,5 +1,6 @@
 """Who may enter: SSH keys, by name and fingerprint."""
 
+from collections.abc import Callable
 from typing import Any
 
 from gitreceiver.state import Key, State
@@ -7,6 +8,7 @@ from services import names
 from services.chain import Draft
 from services.decide import Decision
 from services.errors import Refused
+from services.eventlog import PAGE, EventLog
 from services.events import KeyAdded, KeyRemoved, key_stream
 from services.sshkeys import parse_public_key
 
@@ -31,6 +33,39 @@ def remove(state: State, name: str | None, fingerprint: str | None) -> Decision:
     if key is None:
         raise Refused(f"key: there is no key {names.shown(name or fingerprint or '')}; see: ssh-keys:list")
     return _decision(state, key.fingerprint, key.name, KeyRemoved(name=key.name, fingerprint=key.fingerprint))
+
+
+def undo(log: EventLog, position: int) -> Callable[[State], Decision]:
+    """What takes a key out that came in at `position`, or lets one in that went; raises Refused when it is given a
+    state in which that is no more so.
+    """
+    found = next(iter(log.read(position - 1, 1)), None)
+    match found and found.data:
+        case KeyAdded() as added:
+            return lambda state: _take_out(state, added, found.time if found else "")
+        case KeyRemoved(name=name, fingerprint=fingerprint):
+            key = key_before(log, fingerprint, position)
+            return lambda state: add(state, name, key)
+    raise Refused(f"undo: no key was added or removed at position {position}")
+
+
+def _take_out(state: State, added: KeyAdded, time: str) -> Decision:
+    key = state.keys.get(added.fingerprint)
+    if key is None or key.added != time:
+        raise Refused(f"key: {added.name} was removed since; see: events --type key.removed")
+    return remove(state, None, added.fingerprint)
+
+
+def key_before(log: EventLog, fingerprint: str, position: int) -> str:
+    """The key that was removed at `position`, `<algorithm> <base64>`, as it was added."""
+    after, key = 0, ""
+    while after < position - 1:
+        page = log.read(after, min(PAGE, position - 1 - after))
+        after = page[-1].position
+        for event in page:
+            if isinstance(event.data, KeyAdded) and event.data.fingerprint == fingerprint:
+                key = event.data.public_key
+    return key
 
 
 def listed(state: State) -> list[Json]:

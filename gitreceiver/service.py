@@ -18,6 +18,7 @@ from services.events import AppShredded, Recorded, RefMoved, RefRefused, RoutePu
 from services.hops import at_start, on
 
 Json = dict[str, Any]
+NO_RELEASE = {"release": None, "correlation": None}
 
 
 class Service:
@@ -77,6 +78,13 @@ class Service:
             parts.log, parts.projections, lambda: keys.remove(parts.state, name, fingerprint), Cause(**cause)
         )
         return recorded[0].data.model_dump(include={"name", "fingerprint"})
+
+    @rpc
+    def undo(self, position: int, cause: Json) -> Json:
+        parts = self.ports
+        reverse = keys.undo(parts.log, position)
+        commit(parts.log, parts.projections, lambda: reverse(parts.state), Cause(**cause))
+        return {"command": parts.log.read(position - 1, 1)[0].command, "changed": True} | NO_RELEASE
 
     @rpc
     def state(self, path: list[str]) -> Json:

@@ -170,5 +170,7 @@ def _progress(ctx: Context, at: int, end: int) -> None:
 @click.argument("position", type=click.IntRange(1))
 def undo(ctx: Context, position: int) -> Value:
     """Reverse the command that recorded the event at a position of the log, or say why that cannot be."""
-    answer = ctx.call("configsvc", "undo", position=position)
+    found = ctx.log.read(position - 1, 1)
+    owner = "gitreceiver" if found and found[0].type.startswith("key.") else "configsvc"
+    answer = ctx.call(owner, "undo", position=position)
     return changed(f"Undoing {answer['command'] or f'position {position}'}", answer)

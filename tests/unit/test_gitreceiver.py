@@ -91,6 +91,24 @@ def test_a_key_or_name_that_is_there_is_refused(door):
         keys.add(door.state, "you", KEY)
 
 
+def test_a_key_that_was_added_is_taken_out_by_an_undo_and_let_in_by_another(door):
+    def undo(position):
+        reverse = keys.undo(door.log, position)
+        return commit(door.log, door.projections, lambda: reverse(door.state), WHO)[0]
+
+    added = commit(door.log, door.projections, lambda: keys.add(door.state, "me", KEY), WHO)[0]
+    removed = undo(added.position)
+    assert door.state.keys == {}
+    with pytest.raises(Refused, match="me was removed since"):
+        undo(added.position)
+    undo(removed.position)
+    assert keys.authorized(door.state, added.data.fingerprint, KEY) == "me"
+    with pytest.raises(Refused, match="is stored already, as me"):
+        undo(removed.position)
+    with pytest.raises(Refused, match="no key was added or removed at position 1"):
+        undo(1)
+
+
 def test_removing_a_key_that_is_not_there_says_so(door):
     with pytest.raises(Refused, match="there is no key"):
         keys.remove(door.state, "nobody", None)
