@@ -92,9 +92,7 @@ class SessionContext:
 
     def rekey(self, limit: int) -> Record:
         """See Context."""
-        given = self._ports.settings.master_key is not None
-        key = self.read_line(limit).decode(errors="replace").strip() if given else ""
-        return {"given": given, "keys": rekey(self._ports, self._cause, key)}
+        return rekey(self._ports, self._cause, lambda: self.read_line(limit))
 
     def follow(self, correlation: str) -> Iterator[bytes | int]:
         """See Context."""

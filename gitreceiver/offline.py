@@ -19,6 +19,7 @@ from gitreceiver.context import RECORDING
 from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
+from gitreceiver.rekeying import rekey
 from gitreceiver.staging import clean
 from services import eventlog, instance, keyring, past
 from services.chain import Cause, uuid7
@@ -82,6 +83,10 @@ class Offline(Alone):
     def open(self, app: str, key: str, sealed: str) -> str:
         """See Context."""
         return self._ports.keyring.open(self.call("configsvc", "desired", name=app)[app]["app"], key, sealed)
+
+    def rekey(self, limit: int) -> Record:
+        """See Context."""
+        return rekey(self._ports, self._cause, lambda: self.read_stdin(limit))
 
     def read_stdin(self, limit: int) -> bytes:
         """See Context."""

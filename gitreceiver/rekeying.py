@@ -1,6 +1,8 @@
 """log:rekey: another master key, under the same data keys; no event is rewritten."""
 
 import threading
+from collections.abc import Callable
+from typing import Any
 
 from gitreceiver.ports import Ports
 from services.chain import Cause, Draft
@@ -11,19 +13,17 @@ from services.masterkey import parsed
 _one = threading.Lock()
 
 
-def rekey(ports: Ports, cause: Cause, given: str) -> int:
-    """Rotate the master key and record it; returns how many data keys there are.
+def rekey(ports: Ports, cause: Cause, read: Callable[[], bytes]) -> dict[str, Any]:
+    """Rotate the master key and record it; returns how many data `keys` there are, and whether the key was `given`.
 
-    `given` is what came on stdin, in which a new key stands if the operator keeps the master key, and nothing else.
-    Raises BadInput, Refused and NotOpenable as Keyring.rotate.
+    Where the operator keeps the master key, what `read` gives is the new one. Raises BadInput, Refused and NotOpenable
+    as Keyring.rotate.
     """
-    if given:
-        key = parsed(given, "stdin")
-    elif ports.settings.master_key:
+    given = ports.settings.master_key is not None
+    text = read().decode(errors="replace").strip() if given else ""
+    if given and not text:
         raise BadInput("stdin: empty; PUSHLOG_MASTER_KEY is set, so allowed is the new key, 64 hexadecimal digits")
-    else:
-        key = None
-    return _rotate(ports, cause, key)
+    return {"given": given, "keys": _rotate(ports, cause, parsed(text, "stdin") if given else None)}
 
 
 def finish(ports: Ports) -> None:

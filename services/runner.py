@@ -174,6 +174,7 @@ OFFLINE = {
     "backup:verify": "gitreceiver.offline",
     "log:blame": "gitreceiver.offline",
     "log:diff": "gitreceiver.offline",
+    "log:rekey": "gitreceiver.offline",
     "log:replay": "gitreceiver.offline",
     "log:undo": "gitreceiver.offline",
     "log:verify": "gitreceiver.offline",

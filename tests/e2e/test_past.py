@@ -168,7 +168,9 @@ def test_the_log_tells_and_proves_while_nothing_runs(mortal: Instance, app: str)
         [row] = json.loads(mortal.pushlog("log:blame", app, "COLOR", "--format", "json").stdout)
         assert (row["setting"], row["by"]) == ("config COLOR", "local")
         assert f"{app}  config COLOR" in mortal.pushlog("log:diff", "0", str(verified["events"]), app).stdout
+        mortal.pushlog("log:rekey")
         assert "No Pushlog instance runs" in mortal.pushlog("config:show", app, check=False).stderr
     finally:
         mortal.up()
+    assert mortal.pushlog("config:get", app, "COLOR").stdout == "blue\n"
     assert json.loads(mortal.pushlog("log:replay").stdout)["said"] == "The live state is what the log says"

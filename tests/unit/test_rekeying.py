@@ -62,6 +62,11 @@ def kept(tmp_path):
     made.engine.dispose()
 
 
+def nobody():
+    """Where the key is a file nothing is read."""
+    raise AssertionError
+
+
 def recorded(house):
     return [(event.type, event.actor, event.command, event.data.keys) for event in house.log.read()]
 
@@ -69,7 +74,7 @@ def recorded(house):
 def test_it_says_how_many_keys_there_are_and_is_recorded(house):
     house.ports.keyring.seal(APP, "TOKEN", "canary")
     before = (house.settings.home / "master.key").read_text()
-    assert rekey(house.ports, ANN, "") == 1
+    assert rekey(house.ports, ANN, nobody) == {"given": False, "keys": 1}
     assert recorded(house) == [("keyring.rekeyed", ANN.actor, "log:rekey", 1)]
     now = (house.settings.home / "master.key").read_text()
     assert before != now
@@ -82,7 +87,7 @@ def test_a_start_ends_what_died_in_the_middle(house):
     sealed = house.ports.keyring.seal(APP, "TOKEN", "canary")
     house.log.away = True
     with pytest.raises(Unavailable):
-        rekey(house.ports, ANN, "")
+        rekey(house.ports, ANN, nobody)
     house.log.away = False
     ring = house.started()
     assert ring.open(APP, "TOKEN", sealed) == "canary"
@@ -96,7 +101,7 @@ def test_a_start_ends_what_died_in_the_middle(house):
 
 def test_a_key_that_the_operator_keeps_comes_from_stdin(kept):
     sealed = kept.ports.keyring.seal(APP, "TOKEN", "canary")
-    assert rekey(kept.ports, ANN, NEW) == 1
+    assert rekey(kept.ports, ANN, f"{NEW}\n".encode) == {"given": True, "keys": 1}
     assert kept.ports.keyring.open(APP, "TOKEN", sealed) == "canary"
     assert list(kept.settings.home.glob("*master*")) == []
     assert NEW not in json.dumps(kept.log._rows)
@@ -106,11 +111,11 @@ def test_a_key_that_the_operator_keeps_comes_from_stdin(kept):
 def test_what_is_no_new_key_is_refused_without_being_shown(kept, given):
     kept.ports.keyring.seal(APP, "TOKEN", "canary")
     with pytest.raises(BadInput, match=r"^stdin: .*64 hexadecimal digits$") as refused:
-        rekey(kept.ports, ANN, given)
+        rekey(kept.ports, ANN, given.encode)
     assert "ef" not in str(refused.value).replace("hexadecimal", "")
     assert kept.log.read() == []
 
 
 def test_where_nothing_is_sealed_a_kept_key_is_only_replaced(kept):
     with pytest.raises(Refused, match="set PUSHLOG_MASTER_KEY to another key and restart"):
-        rekey(kept.ports, ANN, NEW)
+        rekey(kept.ports, ANN, NEW.encode)
