@@ -1,14 +1,17 @@
 """The app is destroyed before any call of the log, Docker, nginx or the blobs: nothing of it runs or is to be done."""
 
+from datetime import UTC, datetime, timedelta
+
 import pytest
 
 import configsvc.answers
 import configsvc.ports
+from configsvc.shredding import shred_due
 from services import database
 from services.keyring import Keyring
 from services.memorylog import MemoryLog
 from services.platform import assemble
-from tests.contract.crashworld import APP, CAUSE, Fuse, Process, World
+from tests.contract.crashworld import APP, CAUSE, Crash, Fuse, Process, World
 
 GOOD = "web: serve\n"
 BAD = ("web serve\n", "web: exit\n")
@@ -131,6 +134,40 @@ def test_an_undo_of_the_end_while_that_is_under_way_serves_again_too(tmp_path, k
             serves(world, at)
         world.close()
     assert at > 10
+
+
+def test_a_process_that_dies_at_any_moment_of_shredding_leaves_it_to_the_next(tmp_path, key_database):
+    at, died = 0, True
+    while died:
+        at += 1
+        home = tmp_path / str(at)
+        home.mkdir()
+        world = World(home, MemoryLog(), key_database)
+        first = Process(world, Fuse(0))
+        first.create()
+        first.platform.keyring.seal(APP, "A", "x")
+        first.push(1, GOOD)
+        first.run()
+        configsvc.answers.destroy_app(first.configsvc, "hello", dict(CAUSE))
+        Process(world, Fuse(0)).run()
+        died = dies(Process(world, Fuse(at)))
+        assert not dies(Process(world, Fuse(0)))
+        assert [event.type for event in world.recorded()].count("app.shredded") == 1, f"died at call {at}"
+        assert first.platform.keyring.apps() == set()
+        assert not (home / "logs" / APP).exists()
+        world.close()
+    assert at > 5
+
+
+def dies(process):
+    """Shred what is over its grace, and mend the world, in a process that may die; returns whether it did."""
+    try:
+        process.start()
+        shred_due(process.configsvc, datetime.now(UTC) + timedelta(days=2))
+        process.mend()
+    except Crash:
+        return True
+    return False
 
 
 class Wavering(Destroyer):
