@@ -28,7 +28,7 @@ def create_app(ports: Ports, name: str, cause: Json, app: str | None) -> Json:
 def destroy_app(ports: Ports, name: str, cause: Json, now: bool = False) -> Json:
     """End an app. Raises NoSuchApp. `undo` is the position by which it can be had back for `grace` seconds, or None."""
     recorded = _record(ports, cause, lambda: apps.destroy(ports.state, name, now))
-    return {"name": name, "undo": None if now else recorded[-1].position, "grace": ports.grace}
+    return {"name": name, "undo": None if now or not ports.grace else recorded[-1].position, "grace": ports.grace}
 
 
 def list_apps(ports: Ports) -> list[Json]:
