@@ -41,7 +41,6 @@ def for_ever(ports: Ports) -> None:
     turn = turns = -1
     due = 0.0
     while True:
-        ports.projections.catch_up()
         if ports.state.turns != turns or monotonic() >= due:
             turns, due = ports.state.turns, monotonic() + EVERY
             try:

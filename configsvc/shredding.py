@@ -27,7 +27,6 @@ def for_ever(ports: Ports, clock: Clock = lambda: datetime.now(UTC)) -> None:
 
 def shred_due(ports: Ports, now: datetime) -> float:
     """Record app.shredded for every app that is over its grace; returns the seconds until the next is, at most LOOK."""
-    ports.projections.catch_up()
     rest = LOOK
     for app in list(ports.state.gone.values()):
         if (left := seconds_left(app, ports.grace, now)) > 0:

@@ -163,6 +163,7 @@ def dies(process):
     """Shred what is over its grace, and mend the world, in a process that may die; returns whether it did."""
     try:
         process.start()
+        process.platform.projections.catch_up()
         shred_due(process.configsvc, datetime.now(UTC) + timedelta(days=2))
         process.mend()
     except Crash:

@@ -22,6 +22,11 @@ def test_a_rollback_brings_code_config_scale_and_domains_back_as_one(
     source.commit()
     source.push(app)
 
+    head = shared.head()
+    rehearsed = shared.ssh("rollback", app, "v2", "--dry-run")
+    assert f"-----> Rolling back {app} to v2\n" in rehearsed.stderr
+    assert "release.created" in rehearsed.stdout
+    assert shared.head() == head
     done = shared.ssh("rollback", app, "v2")
 
     assert f"-----> Rolling back {app} to v2\n" in done.stderr
