@@ -4,8 +4,7 @@ from collections.abc import Callable
 from typing import Any
 from uuid import uuid4
 
-from configsvc import apps, changes, story
-from configsvc import rollback as rollbacks
+from configsvc import apps, changes, revert
 from configsvc import undo as undos
 from configsvc.ports import Ports
 from configsvc.state import App
@@ -166,13 +165,13 @@ def release(ports: Ports, name: str, number: int | None) -> Json:
 def rollback_plan(ports: Ports, name: str, number: int | None, keep: list[str]) -> Json:
     """What `rollback` would do: the release that it goes back to, and what changes, in words."""
     _app(ports, name)
-    plan = rollbacks.plan(ports.state, name, number, keep, ports.domain)
+    plan = revert.plan(ports.state, name, number, keep, ports.domain)
     return {"release": plan.number, "changes": plan.changes}
 
 
 def rollback(ports: Ports, name: str, number: int | None, keep: list[str], cause: Json) -> Json:
     """Go back to a release; see `_change` for what is answered."""
-    return _change(ports, cause, lambda: rollbacks.decide(ports.state, name, number, keep, ports.domain))
+    return _change(ports, cause, lambda: revert.rollback(ports.state, name, number, keep, ports.domain))
 
 
 def undo(ports: Ports, position: int, cause: Json) -> Json:
@@ -181,7 +180,7 @@ def undo(ports: Ports, position: int, cause: Json) -> Json:
     Answers what `_change` does, and in `command` the command line of what was undone. Raises Refused.
     """
     ports.projections.catch_up()
-    command = story.command_at(ports.log, position)
+    command = undos.command_at(ports.log, position)
 
     def decide() -> Decision:
         command.read_on(ports.log)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from configsvc import apps, changes, rollback
+from configsvc import apps, changes, revert
 from services.errors import BadInput, Refused
 from tests.unit.story import OTHER
 from tests.unit.test_configsvc import DOMAIN, Platform, made
@@ -31,7 +31,7 @@ def routed(platform, recorded):
 
 
 def back(platform, number=None, keep=()):
-    return platform.do(rollback.decide, "hello", number, keep, DOMAIN)
+    return platform.do(revert.rollback, "hello", number, keep, DOMAIN)
 
 
 def settings(app):
@@ -41,7 +41,7 @@ def settings(app):
 def test_a_rollback_is_a_release_with_all_that_the_old_one_was_and_the_settings_are_as_they_were(platform):
     old = platform.app_state.releases[1].data
     new = made(back(platform, 1))
-    assert rollback.content(new) == rollback.content(old)
+    assert revert.content(new) == revert.content(old)
     assert (new.number, new.change, new.push, new.deploy) == (6, "Rollback to v1", "", True)
     assert settings(platform.app_state) == (old.config, old.formation, old.domains)
 
@@ -65,7 +65,7 @@ def test_what_is_to_be_kept_stays(platform):
 
 
 def test_the_plan_names_keys_and_no_values(platform):
-    plan = rollback.plan(platform.state, "hello", 1, (), DOMAIN)
+    plan = revert.plan(platform.state, "hello", 1, (), DOMAIN)
     assert plan.changes == {
         "image": "222222222222 → 111111111111",
         "config": "unset A",

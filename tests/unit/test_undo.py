@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configsvc import apps, changes, rollback, story, undo
+from configsvc import apps, changes, revert, undo
 from services.chain import Cause, uuid7
 from services.decide import commit
 from services.errors import PushlogError, Refused
@@ -25,7 +25,7 @@ class Undoing(Platform):
         return commit(self.log, self.projections, lambda: decide(self.state, *args), cause)
 
     def undo(self, position):
-        command = story.command_at(self.log, position)
+        command = undo.command_at(self.log, position)
         command.read_on(self.log)
         return self.do(undo.decide, command, DOMAIN)
 
@@ -105,14 +105,14 @@ def test_a_rollback_is_undone_with_its_code(platform):
     platform.deploy(*SET)
     platform.routed(platform.released(NEWER, web="w2"))
     before = platform.settings
-    position = platform.deploy(rollback.decide, "hello", 1, (), DOMAIN)
+    position = platform.deploy(revert.rollback, "hello", 1, (), DOMAIN)
     release = made(platform.undo(position))
     assert (release.image, release.processes, platform.settings) == (NEWER, {"web": "w2"}, before)
 
 
 def test_a_rollback_before_a_push_is_not_undone(platform):
     platform.routed(platform.released(NEWER, web="w2"))
-    position = platform.deploy(rollback.decide, "hello", 1, (), DOMAIN)
+    position = platform.deploy(revert.rollback, "hello", 1, (), DOMAIN)
     platform.routed(platform.released("sha256:" + "3" * 64, web="w3"))
     with pytest.raises(Refused, match="release: v3 was changed again at position"):
         platform.undo(position)
@@ -146,7 +146,7 @@ def test_a_destroyed_app_comes_back_with_all_that_it_had_and_a_release_of_what_s
     back = made(platform.undo(position))
     assert platform.settings == before
     assert (back.change, back.deploy) == ("Restore after apps:destroy", True)
-    assert rollback.content(back) == rollback.content(served)
+    assert revert.content(back) == revert.content(served)
     assert [r.status for r in platform.app_state.releases.values()] == ["retired"] * 3 + ["failed", "pending"]
 
 
@@ -238,7 +238,7 @@ def perform(platform, number, command):
         case "domains", add, remove:
             return first(platform.do(changes.domains, "hello", add, remove, DOMAIN), platform)
         case "rollback", to:
-            return first(platform.do(rollback.decide, "hello", to, (), DOMAIN), platform)
+            return first(platform.do(revert.rollback, "hello", to, (), DOMAIN), platform)
         case "push", image:
             platform.routed(platform.released("sha256:" + str(image) * 64, web="w", worker="k"))
     return None
