@@ -105,12 +105,20 @@ def _processes(source: Source) -> dict[str, str]:
     return procfile.parse(source.read_file("Procfile", limit=PROCFILE_LIMIT))
 
 
-def missing(client: docker.DockerClient, settings: Settings, images: Iterable[str]) -> set[str]:
-    """Those of the images, by their ids, that Docker has not."""
+def look_for(client: docker.DockerClient, settings: Settings, images: Iterable[str]) -> tuple[set[str], set[str]]:
+    """Those of the images, by their ids, that Docker has not; and those that it has, and not as this instance's."""
     with translated():
         filters = {"label": [f"pushlog.instance={settings.instance}"]}
-        there = {found["Id"] for found in client.api.images(filters=filters, all=True)}
-        return {image for image in images if image not in there and containers.image(client, image) is None}
+        ours = {found["Id"] for found in client.api.images(filters=filters, all=True)}
+        found = {image: containers.image(client, image) for image in images if image not in ours}
+    return {i for i, known in found.items() if not known}, {i for i, known in found.items() if known}
+
+
+def own(client: docker.DockerClient, settings: Settings, request: BuildRequest, image: str) -> str:
+    """The id of an image that is the same as `image`, and this instance's."""
+    job = Job(client, settings, request, Source(request.source, {}), Output(lambda line: None, 0))
+    with translated(), containers.container(client, image, job.labels, {"network_mode": "none"}) as container:
+        return _commit(job, container)
 
 
 def _stack(client: docker.DockerClient, settings: Settings, wanted: str) -> containers.Image:
@@ -126,6 +134,10 @@ def _add_source(job: Job, base: str) -> str:
     """The id of an image of `base` with the tree in /app, made from a container that never starts."""
     with containers.container(job.client, base, job.labels, {"network_mode": "none"}) as container:
         containers.put(job.client, container, job.source.tar(owner=APP_ID, folder="app/"))
-        tag = f"{job.request.work}-{job.request.attempt}"
-        labels = job.commit_labels("app", commit=job.request.commit)
-        return containers.commit(job.client, container, job.repository, tag, labels)
+        return _commit(job, container)
+
+
+def _commit(job: Job, container: str) -> str:
+    tag = f"{job.request.work}-{job.request.attempt}"
+    labels = job.commit_labels("app", commit=job.request.commit)
+    return containers.commit(job.client, container, job.repository, tag, labels)

@@ -6,6 +6,7 @@ image.restored says what it is here.
 
 import logging
 from collections.abc import Callable
+from pathlib import Path
 from time import monotonic
 
 from builder import buildstep
@@ -55,14 +56,23 @@ def needs(ports: Ports) -> set[Need]:
 
 
 def restore(ports: Ports, still: Callable[[], bool]) -> None:
-    """Make what is missing again, one image after the other."""
-    gone = buildstep.missing(ports.client, ports.settings, {image for _, _, image in needs(ports)})
-    if gone:
+    """Make what is missing again, one image after the other; what a backup brought becomes this instance's."""
+    gone, brought = buildstep.look_for(ports.client, ports.settings, {image for _, _, image in needs(ports)})
+    if gone or brought:
         buildstep.remove_leftovers(ports.client, ports.settings, ports.running)
     for app in list(ports.state.apps.values()):
         for image, build in app.needed().items():
-            if app.restored.get(image, image) in gone and still() and app.id in ports.state.apps:
-                record(ports, app, build, made_again(ports, app, build))
+            here = app.restored.get(image, image)
+            if here in gone | brought and still() and app.id in ports.state.apps:
+                outcome = made_again(ports, app, build) if here in gone else own(ports, app, build, here)
+                record(ports, app, build, outcome)
+
+
+def own(ports: Ports, app: App, build: Build, image: str) -> Event:
+    """Make an image this instance's, which Docker has of another one."""
+    request = BuildRequest(app.id, app.name, build.id, build.attempt, Path(), build.commit, {})
+    restored = buildstep.own(ports.client, ports.settings, request, image)
+    return ImageRestored(app=app.id, image=build.image, restored=restored, stack=build.stack)
 
 
 def made_again(ports: Ports, app: App, build: Build) -> Event:

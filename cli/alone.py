@@ -70,7 +70,7 @@ class Alone:
     def events(self, wanted: Wanted) -> Iterator[Sequence[Record]]:
         raise _nobody()
 
-    def export_backup(self) -> None:
+    def export_backup(self, *, images: bool) -> None:
         raise _nobody()
 
     def verify_backup(self) -> Record:

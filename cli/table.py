@@ -89,8 +89,8 @@ class Context(Protocol):
         Raises NoSuchApp for an app that never was, BadInput for a position beyond the log.
         """
 
-    def export_backup(self) -> None:
-        """A backup to stdout."""
+    def export_backup(self, *, images: bool) -> None:
+        """A backup to stdout, with the images that serve if they are wanted."""
 
     def verify_backup(self) -> Record:
         """What the backup on stdin holds."""

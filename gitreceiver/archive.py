@@ -17,11 +17,16 @@ from services.names import shown
 from services.version import VERSION
 
 FORMAT = 1
-HEADER, EVENTS, KEYRING, MANIFEST = "pushlog-backup.json", "events.jsonl", "keyring.json", "manifest.json"
+HEADER, EVENTS, KEYRING, IMAGES, MANIFEST = (
+    "pushlog-backup.json",
+    "events.jsonl",
+    "keyring.json",
+    "images.tar",
+    "manifest.json",
+)
 PACK = r"repositories/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.pack"
 BLOB = r"blobs/([0-9a-f]{64})"
-IMAGE = r"images/([0-9a-f]{64})\.tar"
-NAMES = re.compile("|".join([*map(re.escape, (HEADER, EVENTS, KEYRING, MANIFEST)), PACK, BLOB, IMAGE]))
+NAMES = re.compile("|".join([*map(re.escape, (HEADER, EVENTS, KEYRING, IMAGES, MANIFEST)), PACK, BLOB]))
 CHUNK = 256 * 1024
 JSON_LIMIT = 64 << 20
 BLOCK = tarfile.BLOCKSIZE

@@ -109,9 +109,9 @@ class SessionContext:
         parts = self._ports
         return history.read(parts.log, parts.projections, parts.called, wanted, lambda: self._session.write_err(b""))
 
-    def export_backup(self) -> None:
+    def export_backup(self, *, images: bool) -> None:
         """See Context."""
-        export(self._ports, self.write, partial(warn, self), self._session.passphrase)
+        export(self._ports, self.write, partial(warn, self), self._session.passphrase, images)
 
     def verify_backup(self) -> Record:
         """See Context."""

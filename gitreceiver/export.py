@@ -3,15 +3,16 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import BinaryIO
 
+import docker
 from dulwich.objects import ObjectID
 from dulwich.pack import write_pack_data
 
-from gitreceiver import sealing
-from gitreceiver.archive import CHUNK, EVENTS, KEYRING, Writer
+from gitreceiver import images, sealing
+from gitreceiver.archive import CHUNK, EVENTS, IMAGES, KEYRING, Writer
 from gitreceiver.indexing import has_git, pack_with_git
 from gitreceiver.ports import Ports
 from gitreceiver.repository import FOLDER, Repository, repositories
@@ -22,11 +23,29 @@ from services.chain import Head
 OPEN = "Whoever has this backup can read every secret in it; --passphrase-file FILE seals its keys"
 
 
-def export(ports: Ports, write: Callable[[bytes], None], say: Callable[[str], None], passphrase: str | None) -> None:
+def export(
+    ports: Ports,
+    write: Callable[[bytes], None],
+    say: Callable[[str], None],
+    passphrase: str | None,
+    with_images: bool = False,
+) -> None:
     """Write the backup as of the log's head to `write`, and to `say` what the asker should know of it.
 
-    The platform goes on meanwhile: what is recorded after the head is in the next backup.
+    The platform goes on meanwhile: what is recorded after the head is in the next backup. Raises Refused for images
+    where Docker does not answer.
     """
+    with images.connected() if with_images else nullcontext() as client:
+        _export(ports, write, say, passphrase, client)
+
+
+def _export(
+    ports: Ports,
+    write: Callable[[bytes], None],
+    say: Callable[[str], None],
+    passphrase: str | None,
+    client: docker.DockerClient | None,
+) -> None:
     head = ports.log.head()
     about = {"time": chain.now(), "instance": ports.settings.instance, "head": head._asdict()}
     archive, wanted = Writer(write, about | {"sealed": passphrase is not None}), Wanted()
@@ -42,6 +61,8 @@ def export(ports: Ports, write: Callable[[bytes], None], say: Callable[[str], No
     for app, trees in wanted.blobs().items():
         for tree in trees:
             add_blob(ports, archive, tree.source, say, wanted.apps[app].name)
+    if client:
+        add_images(ports, archive, client, wanted, say)
     archive.end()
     if passphrase is None:
         say(OPEN)
@@ -85,6 +106,20 @@ def add_blob(ports: Ports, archive: Writer, source: str, say: Callable[[str], No
             archive.add(name, *content(file))
     except (KeyError, FileNotFoundError):
         say(f"A source of {app} is not there ({source[:19]}…); an import makes it again from the pushed commit")
+
+
+def add_images(
+    ports: Ports, archive: Writer, client: docker.DockerClient, wanted: Wanted, say: Callable[[str], None]
+) -> None:
+    """Add the images that serve or are about to, as one part: they share what they rest on."""
+    there, gone = images.serving(client, wanted)
+    for image in gone:
+        say(f"The image {image[:19]}… is not there; it is built again where it is needed")
+    if there:
+        with spooled(ports) as file:
+            for chunk in images.saved(client, there):
+                file.write(chunk)
+            archive.add(IMAGES, *content(file))
 
 
 @contextmanager

@@ -101,9 +101,9 @@ class Offline(Alone):
         while data:
             data = data[os.write(self._streams.output, data) :]
 
-    def export_backup(self) -> None:
+    def export_backup(self, *, images: bool) -> None:
         """See Context."""
-        export(self._ports, self.write, partial(warn, self), self._streams.passphrase)
+        export(self._ports, self.write, partial(warn, self), self._streams.passphrase, images)
 
     def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         """See Context."""

@@ -5,15 +5,15 @@ import hashlib
 import os
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from dulwich.objects import ObjectID
 
-from gitreceiver import replay, sealing
-from gitreceiver.archive import BLOB, EVENTS, KEYRING, PACK, BadBackup, Part, Read, Reader
+from gitreceiver import images, replay, sealing
+from gitreceiver.archive import BLOB, EVENTS, IMAGES, KEYRING, PACK, BadBackup, Part, Read, Reader
 from gitreceiver.indexing import BadPack, check_connected, has_git, index_with_dulwich, index_with_git
 from gitreceiver.quarantine import Replay
 from gitreceiver.repository import FOLDER, Repository, initialised
@@ -40,6 +40,7 @@ class Staged:
     wanted: Wanted
     repositories: dict[str, Repository] = field(default_factory=dict)
     blobs: dict[str, Path | None] = field(default_factory=dict)
+    images: Path | None = None
     parts: int = 2
 
 
@@ -106,6 +107,8 @@ def _unpack(reader: Reader, log: SqlLog, passphrase: str | None, room: Room, kee
             found.repositories[pack[1]] = _take_pack(part, room.repositories / f"{pack[1]}.git")
         elif blob := re.fullmatch(BLOB, part.name):
             found.blobs[f"sha256:{blob[1]}"] = _take_blob(part, blob[1], room.blobs / blob[1] if keep else None)
+        elif part.name == IMAGES:
+            found.images = _take_images(part, room.repositories / IMAGES)
         else:
             raise BadBackup(f"the backup is damaged: {part.name} stands in the wrong place")
     for app, repository in found.repositories.items():
@@ -163,22 +166,34 @@ def _reading(part: Part) -> Read:
 
 
 def _take_blob(part: Part, digest: str, path: Path | None) -> Path | None:
-    """Put a blob at `path`, durably, if there is one. Raises BadBackup for one that its name is not the digest of."""
+    """Put a blob at `path`, if there is one. Raises BadBackup for one that its name is not the digest of."""
     total = hashlib.sha256()
     if path is None:
         for chunk in part.chunks:
             total.update(chunk)
     else:
-        disk.require(path.parent, part.size)
-        with path.open("xb") as file:
-            for chunk in part.chunks:
-                total.update(chunk)
-                file.write(chunk)
-            file.flush()
-            os.fsync(file.fileno())
+        _write(part, path, total.update)
     if total.hexdigest() != digest:
         raise BadBackup(f"the backup is damaged: {part.name} is another one than its name says")
     return path
+
+
+def _take_images(part: Part, path: Path) -> Path:
+    """Put images at `path`. Raises BadBackup for what Docker must not load."""
+    _write(part, path, lambda chunk: None)
+    images.check(path)
+    return path
+
+
+def _write(part: Part, path: Path, also: Callable[[bytes], None]) -> None:
+    """Put a part at `path`, durably."""
+    disk.require(path.parent, part.size)
+    with path.open("xb") as file:
+        for chunk in part.chunks:
+            also(chunk)
+            file.write(chunk)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def _check_objects(app: App | None, repository: Repository) -> None:

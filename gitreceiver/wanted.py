@@ -10,6 +10,7 @@ from services.events import (
     BuildFailed,
     BuildSucceeded,
     Event,
+    ImageRestored,
     PushReceived,
     Recorded,
     RefMoved,
@@ -36,6 +37,7 @@ class App:
 
     `held` are the commits that it was pushed, by the id that they are held under; `pushes` the trees of the pushes
     that were to be deployed, `building` those without an outcome, `images` the push that each image comes of.
+    `restored` is what an image that was made again is on its host.
     """
 
     name: str
@@ -44,7 +46,12 @@ class App:
     building: set[str] = field(default_factory=set)
     images: dict[str, str] = field(default_factory=dict)
     releases: dict[int, str] = field(default_factory=dict)
+    restored: dict[str, str] = field(default_factory=dict)
     current: int = 0
+
+    def serving(self) -> set[str]:
+        """What the images of the current release and of those after it are on their host."""
+        return {self.restored.get(i, i) for number, i in self.releases.items() if number >= self.current}
 
     def kept(self) -> set[str]:
         """The images of the current release, of those after it and of the last before it."""
@@ -97,6 +104,8 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             app.building.discard(event.causationid)
         case BuildFailed():
             app.building.discard(event.causationid)
+        case ImageRestored(image=image, restored=restored):
+            app.restored[image] = restored
         case ReleaseCreated(number=number, image=image):
             app.releases[number] = image
         case RoutePublished(release=release):

@@ -32,11 +32,12 @@ def _archive(command: Any) -> Any:
 
 @command("backup:export", owner="gitreceiver", needs="admin")
 @_archive
-def export(ctx: Context) -> Value:
+@click.option("--images", is_flag=True, help="With the images that serve, so that none has to be built again.")
+def export(ctx: Context, images: bool) -> Value:
     """Write a backup of the whole instance, while it works, to stdout or (local command only) a file."""
     if ctx.tty:
         raise BadInput("backup: a terminal shows no archive; allowed are a FILE, a pipe and a redirection")
-    ctx.export_backup()
+    ctx.export_backup(images=images)
     return Code(0)
 
 
