@@ -87,16 +87,3 @@ def test_what_is_no_passphrase_is_refused_in_a_sentence(tmp_path: Path, content:
 def test_a_file_that_cannot_be_had_is_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     code, out, err = finished(pushlog(tmp_path, *words))
     assert (code, out, err.count(b"\n")) == (1, b"", 1)
-
-
-def test_the_first_key_can_be_added_while_nothing_runs_from_a_file_too(tmp_path: Path) -> None:
-    key = tmp_path / "id"
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-    code, out, err = finished(pushlog(tmp_path / "home", "ssh-keys:add", "ann", f"{key}.pub"))
-    assert (code, err) == (0, b"")
-    assert out.startswith(b"SHA256:")
-    archive = tmp_path / "b"
-    assert finished(pushlog(tmp_path / "home", "backup:export", str(archive)))[0] == 0
-    code, out, _ = finished(pushlog(tmp_path / "other", "backup:verify", str(archive), "--format", "json"))
-    assert code == 0
-    assert b'"events": "1"' in out
