@@ -67,6 +67,8 @@ DETAILS: dict[str, Callable[[Any], str]] = {
     "fingerprint": str,
     "reason": str,
     "count": lambda count: f"{count} times" if count > 1 else "",
-    "keys": lambda keys: f"{keys} keys",
+    "keys": lambda keys: f"{keys} data {'key' if keys == 1 else 'keys'}",
+    "restored": lambda image: f"as {image[7:19]}",
+    "addresses": _joined,
 }
 """A field of an event's data → how it is told; the order is that of the line."""
