@@ -233,6 +233,20 @@ def test_an_image_that_somebody_removed_is_made_again(moved: Moved) -> None:
     assert moved.instance.types("app-9").count("image.restored") == 2
 
 
+def test_an_app_that_was_destroyed_before_can_be_had_back_here(moved: Moved) -> None:
+    destroyed = next(row[0] for row in moved.stored if row[4] == "app.destroyed")
+    moved.instance.pushlog("log:undo", str(destroyed))
+    wait_for(lambda: serves(moved.instance, "doomed"), "the app to serve")
+    assert moved.instance.get("doomed").text == "app-9"
+
+
+def test_a_rollback_whose_image_is_not_here_has_it_made_again(moved: Moved) -> None:
+    assert moved.instance.get("app-4").text == "app-4 again"
+    said = moved.instance.pushlog("rollback", "app-4", "v1").stderr
+    assert "Its image is not on this host" in said
+    assert moved.instance.get("app-4").text == "app-4"
+
+
 def test_an_image_that_cannot_be_made_again_ends_the_deploy_with_the_reason(moved: Moved) -> None:
     instance = moved.instance
     source = next(e["data"]["source"] for e in instance.events("app-6") if e["type"] == "push.received")
