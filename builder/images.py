@@ -6,6 +6,7 @@ image.restored says what it is here.
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from time import monotonic
 
@@ -16,6 +17,7 @@ from builder.state import App, Build
 from services.chain import Cause, Draft
 from services.errors import NotOpenable, Unavailable
 from services.events import Event, ImageLost, ImageRestored, work_stream
+from services.tasks import side_by_side
 
 log = logging.getLogger("pushlog.builder")
 
@@ -56,16 +58,22 @@ def needs(ports: Ports) -> set[Need]:
 
 
 def restore(ports: Ports, still: Callable[[], bool]) -> None:
-    """Make what is missing again, one image after the other; what a backup brought becomes this instance's."""
+    """Make what is missing again, as many at once as builds may run; what a backup brought becomes this instance's.
+
+    One that fails keeps no other from being made. Raises Unavailable: then it is tried again.
+    """
     gone, brought = buildstep.look_for(ports.client, ports.settings, {image for _, _, image in needs(ports)})
-    if gone or brought:
-        buildstep.remove_leftovers(ports.client, ports.settings, ports.running)
-    for app in list(ports.state.apps.values()):
-        for image, build in app.needed().items():
-            here = app.restored.get(image, image)
-            if here in gone | brought and still() and app.id in ports.state.apps:
-                outcome = made_again(ports, app, build) if here in gone else own(ports, app, build, here)
-                record(ports, app, build, outcome)
+    if not gone and not brought:
+        return
+    buildstep.remove_leftovers(ports.client, ports.settings, ports.running)
+
+    def make(app: App, image: str, build: Build) -> None:
+        here = app.restored.get(image, image)
+        if here in gone | brought and still() and app.id in ports.state.apps:
+            record(ports, app, build, made_again(ports, app, build) if here in gone else own(ports, app, build, here))
+
+    needed = [(app, image, build) for app in ports.state.apps.values() for image, build in app.needed().items()]
+    side_by_side([partial(make, *each) for each in needed], ports.settings.build_concurrency)
 
 
 def own(ports: Ports, app: App, build: Build, image: str) -> Event:

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from functools import partial
 
 from deployer import health, spec
-from deployer.containers import side_by_side
 from deployer.ports import Ports
 from deployer.state import App, identity
 from services.blobs import LiveOutput
 from services.events import ReleaseCreated, Slot
+from services.tasks import side_by_side
 
 LAST_LINES = 30
 

@@ -1,8 +1,7 @@
 """The one place that runs containers: it turns specs into Docker calls and Docker's errors into ours."""
 
-import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -17,7 +16,6 @@ from services import engine
 from services.errors import PushlogError, Unavailable
 from services.settings import Settings
 
-AT_ONCE = 8
 REMOVAL = 10.0
 """Seconds that Docker may take to remove a container and free its name."""
 
@@ -227,24 +225,3 @@ def translated() -> Iterator[None]:
 def is_the_containers_fault(sentence: str) -> bool:
     """Whether a 500 of Docker's says that this container cannot start, rather than that trying again may help."""
     return "OCI runtime create failed" in sentence or "failed to create shim" in sentence
-
-
-def side_by_side(tasks: Sequence[Callable[[], None]]) -> None:
-    """Run all tasks, up to AT_ONCE at a time; raises the first one's error after all have ended."""
-    waiting, errors = iter(list(enumerate(tasks))), dict[int, BaseException]()
-
-    def work() -> None:
-        for number, task in waiting:
-            try:
-                task()
-            except BaseException as error:  # raised below: a task that did not return is not done
-                errors[number] = error
-
-    # not an executor: that one's threads are the system's, and waiting for them would stop every other worker
-    threads = [threading.Thread(target=work) for _ in tasks[:AT_ONCE]]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    if errors:
-        raise errors[min(errors)]

@@ -3,10 +3,10 @@
 from functools import partial
 
 from deployer import candidate
-from deployer.containers import side_by_side
 from deployer.ports import Ports
 from deployer.state import identity
 from services.events import AppDestroyed, Recorded
+from services.tasks import side_by_side
 
 
 def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:

@@ -4,12 +4,12 @@ import time
 from functools import partial
 
 from deployer import candidate, mend
-from deployer.containers import side_by_side
 from deployer.ports import Ports
 from deployer.state import identity
 from services.chain import Draft
 from services.decide import conclude
 from services.events import Recorded, ReleaseRetired, RetireFailed, RoutePublished, work_stream
+from services.tasks import side_by_side
 
 
 def on_route_published(route: Recorded[RoutePublished], ports: Ports) -> None:

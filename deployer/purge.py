@@ -5,9 +5,10 @@ from functools import partial
 
 import docker
 
-from deployer.containers import ContainerRefused, Containers, gone_is_fine, side_by_side, translated
+from deployer.containers import ContainerRefused, Containers, gone_is_fine, translated
 from services import engine
 from services.settings import Settings
+from services.tasks import side_by_side
 
 SETTLED = 20.0
 """Seconds in which Docker finishes removals that it had begun before."""
