@@ -69,9 +69,11 @@ def check(path: Path) -> None:
             except tarfile.HeaderError:
                 raise BadBackup("the backup's images are damaged") from None
             end = file.tell() + -(-info.size // BLOCK) * BLOCK
-            if info.type not in PLAIN or info.size < 0:
+            # Docker takes no content of a folder or a link, so that what stands there would be entries to it
+            if info.type not in PLAIN or info.size < 0 or (info.size and not info.isreg()):
                 raise BadBackup("the backup's images are not as Docker saves them")
-            if posixpath.normpath("/" + info.name).lstrip("/") in NAMING:
+            # in any folder: not every tar's name begins with what stands in the field of that, for Docker
+            if posixpath.basename(posixpath.normpath("/" + info.name)) in NAMING:
                 _refuse_names(file.read(min(info.size, NAMING_LIMIT)), info.name)
             file.seek(end)
 

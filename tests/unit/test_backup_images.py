@@ -76,6 +76,36 @@ def test_a_name_that_is_told_beside_the_entry_is_refused(tmp_path: Path) -> None
             images.check(saved(tmp_path, long, form=form))
 
 
+def test_a_name_that_stands_in_a_folder_to_us_alone_is_refused(tmp_path: Path) -> None:
+    path = saved(tmp_path, entry("manifest.json", text([{**MANIFEST[0], "RepoTags": ["a:b"]}])))
+    data = bytearray(path.read_bytes())
+    at = data.index(b"manifest.json")
+    data[at + 257 : at + 265] = bytes(8)  # of the oldest form, in which the name has no beginning elsewhere
+    data[at + 345 : at + 346] = b"x"
+    data[at + 148 : at + 156] = b" " * 8
+    data[at + 148 : at + 156] = b"%06o\0 " % sum(data[at : at + 512])
+    path.write_bytes(data)
+    with tarfile.open(path) as tar:
+        assert "x/manifest.json" in tar.getnames()
+    with pytest.raises(BadBackup, match="have names"):
+        images.check(path)
+
+
+@pytest.mark.parametrize(("name", "kind"), [("x", tarfile.DIRTYPE), ("x", tarfile.SYMTYPE), ("x/", tarfile.AREGTYPE)])
+def test_entries_in_the_content_of_what_has_none_are_refused(tmp_path: Path, name: str, kind: bytes) -> None:
+    hidden = io.BytesIO()
+    with tarfile.open(fileobj=hidden, mode="w", format=tarfile.USTAR_FORMAT) as tar:
+        info, data = entry("manifest.json", text([{**MANIFEST[0], "RepoTags": ["a:b"]}]))
+        tar.addfile(info, io.BytesIO(data))
+    path = saved(tmp_path)
+    header = tarfile.TarInfo(name)
+    header.type, header.size = kind, len(hidden.getvalue())
+    with path.open("r+b") as file:
+        file.write(header.tobuf(tarfile.USTAR_FORMAT) + hidden.getvalue() + bytes(1024))
+    with pytest.raises(BadBackup, match="not as Docker saves them"):
+        images.check(path)
+
+
 def test_what_is_no_tar_is_refused(tmp_path: Path) -> None:
     (tmp_path / "images.tar").write_bytes(b"x" * 2000)
     with pytest.raises(BadBackup, match="are damaged"):
