@@ -2,6 +2,8 @@
 
 The first refusal of a key is recorded at once. Those within the minute after it are counted, and recorded as one event
 when the minute is over. The answer does not wait for that; a process that ends loses at most what it has counted.
+
+In an empty log none is recorded, as an import asks for that: who gave it a wrong passphrase must be able to try again.
 """
 
 import logging
@@ -56,7 +58,10 @@ class Refusals:
 
     def record(self) -> float | None:
         """Record what is due; returns in how many seconds more is, None when nothing waits. Raises Unavailable."""
+        empty = self._log.head().position == 0
         with self._came:
+            if empty:
+                self._counted.clear()
             now = self._clock()
             self._quiet_until = {actor: until for actor, until in self._quiet_until.items() if until > now}
             due = {actor: one for actor, one in self._counted.items() if actor not in self._quiet_until}

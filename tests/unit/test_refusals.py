@@ -8,8 +8,9 @@ from cli.dispatch import masked, run
 from cli.parsing import named
 from gitreceiver import refusals
 from gitreceiver.refusals import LONGEST, Refusals
-from services.chain import Cause
+from services.chain import Cause, Draft
 from services.errors import BadInput, NoSuchApp, Unavailable
+from services.events import AUDIT, KeyringRekeyed
 from services.memorylog import MemoryLog
 from tests.unit.fake_context import FakeContext
 
@@ -34,6 +35,7 @@ class Notes:
     def __init__(self):
         self.now = 1000.0
         self.log = Absent()
+        self.log.append([Draft(AUDIT, "keyring", KeyringRekeyed(keys=0))], ANN)  # in an empty log none is recorded
         self.refusals = Refusals(self.log, lambda: self.now)
 
     def add(self, cause=ANN, reason="App blog does not exist", times=1):
@@ -41,7 +43,7 @@ class Notes:
             self.refusals.add(cause, reason)
 
     def counts(self):
-        return [(event.subject, event.data.count) for event in self.log.read()]
+        return [(event.subject, event.data.count) for event in self.log.read(1)]
 
 
 @pytest.fixture
@@ -52,7 +54,7 @@ def notes():
 def test_a_refusal_is_recorded_with_who_from_where_which_words_and_why(notes):
     notes.add()
     assert notes.refusals.record() is None
-    [event] = notes.log.read()
+    [event] = notes.log.read(1)
     assert (event.stream, event.type, event.subject) == ("audit", "command.refused", "ann")
     assert (event.actor, event.origin, event.command) == (ANN.actor, ANN.origin, ANN.command)
     assert event.data.model_dump() == {"reason": "App blog does not exist", "count": 1}
@@ -69,7 +71,7 @@ def test_further_ones_within_the_minute_are_one_event_when_it_is_over(notes):
     notes.now += 50
     assert notes.refusals.record() is None
     assert notes.counts() == [("ann", 1), ("ann", 500)]
-    last = notes.log.read()[-1]
+    last = notes.log.read(1)[-1]
     assert (last.command, last.data.reason) == ("apps:create X", "app: no")
 
 
@@ -125,10 +127,21 @@ def test_one_that_comes_while_others_are_recorded_waits_for_its_minute(notes):
     assert notes.counts() == [("ann", 1), ("ann", 1)]
 
 
+def test_an_empty_log_stays_empty_so_that_an_import_can_be_tried_again():
+    log = MemoryLog()
+    kept = Refusals(log)
+    kept.add(ANN, "passphrase: it does not open this backup")
+    assert kept.record() is None
+    assert log.head().position == 0
+    log.append([Draft(AUDIT, "keyring", KeyringRekeyed(keys=0))], ANN)
+    assert kept.record() is None
+    assert log.head().position == 1
+
+
 def test_long_words_are_cut(notes):
     notes.add(replace(ANN, command="apps:create " + "x" * 9000), "y" * 9000)
     notes.refusals.record()
-    [event] = notes.log.read()
+    [event] = notes.log.read(1)
     assert len(event.command) == len(event.data.reason) == LONGEST + 1
 
 
