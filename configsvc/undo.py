@@ -123,9 +123,9 @@ def restore(state: State, command: Command, platform: str) -> list[Draft]:
         Draft(app_stream(app.id), name, AppRestored(app=app.id, name=name)),
         *apps.domain_drafts(state, app, before.domains, [], platform),
     ]
-    if before.current is None:
+    if app.current is None:  # by now: a deploy that was under way may have ended after the app did
         return drafts
-    old = before.current.data
+    old = app.current.data
     settings = {"config": old.config, "formation": old.formation, "domains": before.domains}
     return [*drafts, releases.of(app, "Restore after apps:destroy", True, old, settings)]
 

@@ -150,6 +150,13 @@ def test_a_destroyed_app_comes_back_with_all_that_it_had_and_a_release_of_what_s
     assert [r.status for r in platform.app_state.releases.values()] == ["retired"] * 3 + ["failed", "pending"]
 
 
+def test_a_deploy_that_ended_after_its_app_did_is_what_served(platform):
+    later = next(event for event in platform.do(*SET) if event.type == "release.created")
+    position = destroyed(platform)
+    platform.routed(later)
+    assert revert.content(made(platform.undo(position))) == revert.content(later.data)
+
+
 def test_that_is_undone_by_destroying_it_again_and_so_on(platform):
     position = destroyed(platform)
     restored = platform.undo(position)[0].position
