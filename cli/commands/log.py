@@ -76,9 +76,9 @@ def replay(ctx: Context, until: Moment | None) -> Value:
     end = ctx.log.head().position if until is None else position_at(ctx.log, until)
     for at in past.replay(ctx.log, states, 0, end):
         _progress(ctx, at, end)
-    differs = {} if until is not None else {name: _differs(ctx, name) for name in SERVICES}
     hashes = {f"{name} state": past.digest(state) for name, state in states.items()}
     found: dict[str, Any] = {"position": end, **hashes}
+    differs = {} if until is not None else {name: _differs(ctx, name, states[name], end) for name in SERVICES}
     alone = [name for name, where in differs.items() if where == NOBODY]
     wrong = {f"{name} differs at": where for name, where in differs.items() if where not in (None, NOBODY)}
     if wrong:
@@ -101,19 +101,19 @@ NO_APP: Record = {
 NOBODY = "(not running)"
 
 
-def _differs(ctx: Context, name: str) -> str | None:
-    """Where the service's live state differs from the rebuilt one; None: nowhere, NOBODY: it does not run."""
+def _differs(ctx: Context, name: str, rebuilt: Any, at: int) -> str | None:
+    """Where the service's live state differs from the one that was `rebuilt` up to `at`, which goes on with it.
+
+    None: nowhere, NOBODY: it does not run. What it takes in while it is asked is no difference.
+    """
     where: str | None = None
-    for _ in range(TRIES):  # it takes in what happens meanwhile
+    for _ in range(TRIES):
         try:
             position = ctx.call(name, "state", path=[])["position"]
-            rebuilt = past.states([name])[name]
-            for _page in past.replay(ctx.log, {name: rebuilt}, 0, position):
+            for _page in past.replay(ctx.log, {name: rebuilt}, at, position):
                 ctx.pause(0)
-            where = past.difference(
-                partial(_live, ctx, name),
-                partial(past.look, rebuilt, position=position),
-            )
+            at = position
+            where = past.difference(partial(_live, ctx, name), partial(past.look, rebuilt, position=position))
         except Unavailable:
             return NOBODY
         if where is None:

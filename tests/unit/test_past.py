@@ -6,21 +6,24 @@ from functools import partial
 from pathlib import Path
 from random import Random
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import configsvc.ports
+from cli.dispatch import run
 from configsvc import answers
 from services import chain, past
 from services.chain import Cause, Draft, Head
 from services.errors import Refused, WouldRecord
-from services.events import AppCreated, ConfigChanged
+from services.events import AppCreated, ConfigChanged, Event, Recorded, app_stream
 from services.memorylog import MemoryLog
 from services.projections import Projections
 from services.runner import SERVICES
 from tests import fleet
+from tests.unit.fake_context import FakeContext
 
 APP = "0190a8c0-0000-7000-8000-000000000001"
 CAUSE = {"source": "gitreceiver", "actor": "ann SHA256:x"}
@@ -185,3 +188,41 @@ def test_the_answer_of_a_service_is_about_what_it_knows_by_now(parts, tmp_path: 
     assert whole["position"] == 3
     assert whole["parts"]["names"] == past.answer(ports, ["names"])["digest"]
     assert past.difference(partial(past.answer, ports), lambda path: past.look(ports.state, path, 3)) is None
+
+
+class Busy(MemoryLog):
+    """A log to which comes another app whenever EACH were read of it."""
+
+    EACH = 200
+    unread = EACH
+
+    def read(self, after: int = 0, limit: int = chain.PAGE) -> list[Recorded[Event]]:
+        page = super().read(after, limit)
+        self.unread -= len(page)
+        if self.unread <= 0:
+            self.unread = self.EACH
+            app = chain.uuid7()
+            self.append([Draft(app_stream(app), "new", AppCreated(app=app, name="new"))], Cause("configsvc", "local"))
+        return page
+
+
+class Asking(FakeContext):
+    """A Context whose services answer from states of their own on the log."""
+
+    def call(self, service: str, method: str, **kwargs: Any) -> Any:
+        if service not in self.apps:
+            projections, state = Projections(self.log), past.states([service])[service]
+            projections.add(state)
+            self.apps[service] = {"parts": SimpleNamespace(projections=projections, state=state)}
+        return past.answer(self.apps[service]["parts"], kwargs["path"])
+
+
+def test_what_is_recorded_while_a_live_state_is_compared_is_no_difference() -> None:
+    log = Busy()
+    log._rows = fleet_log(600)._rows
+    context = Asking(log=log)
+    assert run(context, ["log:replay"]) == 0
+    assert b"The live state is what the log says" in context.out
+    context.apps["router"]["parts"].state.apps.clear()
+    assert run(context, ["log:replay"]) == 1
+    assert b"router differs at" in context.out
