@@ -86,9 +86,9 @@ class Keyring:
 
     def shred(self, app: str) -> None:
         """Delete an app's data key: what it sealed opens never again."""
-        self.forget(app)
         with self._engine.begin() as connection:
             connection.execute(table.delete().where(table.c.app == app))
+        self.forget(app)  # after that: who opened something meanwhile has read it once more
         self._leave_no_trace()
 
     def forget(self, app: str) -> None:
