@@ -52,15 +52,19 @@ def put_back(ports: Ports, reason: str) -> str:
 
 
 def wanted(deploy: DeploySucceeded, app: App, call: Callable[..., Any]) -> RoutePublished:
-    """The route of a deployed release. The deployer checks its containers; Refused if one is not there."""
+    """The route of a deployed release. The deployer checks its containers; Refused if one is not there.
+
+    It is asked without a web process, too: of an app that was had back none of the containers that came up before are.
+    """
     release = app.releases[deploy.release]
     has_web = "web" in release.processes
+    upstreams = call("deployer", "endpoints", app=app.id, release=deploy.release)
     return RoutePublished(
         app=app.id,
         release=deploy.release,
         attempt=deploy.attempt,
         hosts=release.domains if has_web else [],
-        upstreams=call("deployer", "endpoints", app=app.id, release=deploy.release) if has_web else [],
+        upstreams=upstreams if has_web else [],
         replaces=app.route.release if app.route else None,
         push=release.push,
     )

@@ -111,6 +111,29 @@ def test_an_app_destroyed_at_any_moment_serves_again_once_that_is_undone(tmp_pat
     assert at > 10
 
 
+@pytest.mark.parametrize("process", ["web", "worker"])
+def test_a_first_release_that_was_under_way_serves_or_fails_once_that_is_undone(tmp_path, key_database, process):
+    at, done = 0, True
+    while done:
+        at += 1
+        home = tmp_path / str(at)
+        home.mkdir()
+        world = World(home, MemoryLog(), key_database)
+        first = Process(world, Fuse(0))
+        first.create()
+        configsvc.answers.scale(first.configsvc, "hello", {process: 1}, True, dict(CAUSE, correlationid="scale"))
+        done = push_and_destroy(world, at, f"{process}: serve\n", False)
+        if done:
+            Process(world, Fuse(0)).run()
+            undo(world)
+            last = Process(world, Fuse(0))
+            last.run()
+            app = last.deployer.state.apps[APP]
+            assert len(world.containers.boxes) == (app.current is not None), f"destroyed at call {at}"
+        world.close()
+    assert at > 10
+
+
 def test_an_undo_of_the_end_while_that_is_under_way_serves_again_too(tmp_path, key_database):
     at, done = 0, True
     while done:
