@@ -9,6 +9,7 @@ from services.events import (
     AppShredded,
     BuildFailed,
     BuildSucceeded,
+    DeployFailed,
     Event,
     ImageRestored,
     PushReceived,
@@ -21,7 +22,7 @@ from services.events import (
 
 TAKES = types_in(globals())
 RELEASES = 5
-"""How many releases before the current one are to be had back."""
+"""How many releases before the current one are to be had back: as many as have their images kept."""
 
 
 class Tree(NamedTuple):
@@ -108,6 +109,8 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             app.restored[image] = restored
         case ReleaseCreated(number=number, image=image):
             app.releases[number] = image
+        case DeployFailed(release=release):
+            app.releases.pop(release, None)  # nothing goes back to it
         case RoutePublished(release=release):
             app.current = release
         case _:

@@ -3,6 +3,7 @@
 import pytest
 
 from builder.state import State
+from gitreceiver.wanted import Wanted
 from services.events import DeployFailed, ImageRestored, ReleaseRefused, RoutePublished, work_stream
 from tests.unit.story import APP, COMMIT, IMAGE, Story, release
 
@@ -102,3 +103,19 @@ def test_an_image_that_was_made_again_is_known_by_what_it_is_here(builds):
     for number in range(2, 9):
         builds.serve(number)
     assert builds.surplus == {image(101), image(2)}
+
+
+def test_a_backup_takes_the_trees_of_the_releases_whose_images_are_kept(builds):
+    for number in range(1, 9):
+        builds.build(number)
+        released = builds.release(number)
+        if number in (4, 5, 7):
+            failed = DeployFailed(app=APP, release=released.data.number, attempt=1, reason="no", output=None)
+            builds.record(failed, stream=work_stream(released.id))
+        else:
+            builds.routed(released)
+    wanted = Wanted()
+    for event in builds.log.read():
+        wanted.evolve(event)
+    kept = {image(number) for number in (1, 2, 3, 6, 8)}
+    assert wanted.apps[APP].kept() == kept == builds.state.apps[APP].images.keys() - builds.surplus
