@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +20,7 @@ def folder(path: Path) -> int:
         return path.stat().st_size
     total = 0
     for base, _, files in os.walk(path):
+        time.sleep(0)  # others have a turn
         for name in files:
             try:
                 total += os.lstat(os.path.join(base, name)).st_size
