@@ -5,6 +5,7 @@ image.restored says what it is here.
 """
 
 import logging
+from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -24,6 +25,8 @@ log = logging.getLogger("pushlog.builder")
 EVERY = 60.0
 """Seconds between looks at Docker when nothing new is needed."""
 AGAIN = 5.0
+REFUSALS = 3
+"""Builds of an image that fail, EVERY seconds apart, before it is called lost."""
 
 Need = tuple[str, int, str]
 """An app's uuid, a release that serves or may, and the id of its image on this host."""
@@ -39,11 +42,12 @@ def for_ever(ports: Ports) -> None:
 def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
     """Make missing images again until the role is another builder's. While Docker is away, look every AGAIN seconds."""
     looked: set[Need] = set()
+    refused: Counter[str] = Counter()
     turn, due = -1, 0.0
     while still():
         try:
             if needs(ports) - looked or monotonic() >= due:
-                restore(ports, still)
+                restore(ports, still, refused)
                 looked, due = needs(ports), monotonic() + EVERY
         except Unavailable as error:
             log.warning("images are not looked after for now: %s", error)
@@ -57,10 +61,11 @@ def needs(ports: Ports) -> set[Need]:
     return {(app.id, number, image) for app in ports.state.apps.values() for number, image in app.standing().items()}
 
 
-def restore(ports: Ports, still: Callable[[], bool]) -> None:
+def restore(ports: Ports, still: Callable[[], bool], refused: Counter[str]) -> None:
     """Make what is missing again, as many at once as builds may run; what a backup brought becomes this instance's.
 
-    One that fails keeps no other from being made. Raises Unavailable: then it is tried again.
+    One that fails keeps no other from being made. It is lost when it was `refused` REFUSALS times: a host that was just
+    set up may not reach everything yet. Raises Unavailable: then it is tried again.
     """
     gone, brought = buildstep.look_for(ports.client, ports.settings, {image for _, _, image in needs(ports)})
     if not gone and not brought:
@@ -69,8 +74,18 @@ def restore(ports: Ports, still: Callable[[], bool]) -> None:
 
     def make(app: App, image: str, build: Build) -> None:
         here = app.restored.get(image, image)
-        if here in gone | brought and still() and app.id in ports.state.apps:
-            record(ports, app, build, made_again(ports, app, build) if here in gone else own(ports, app, build, here))
+        if here not in gone | brought or not still() or app.id not in ports.state.apps:
+            return
+        try:
+            outcome = made_again(ports, app, build) if here in gone else own(ports, app, build, here)
+        except BuildRefused as error:
+            refused[image] += 1
+            if refused[image] < REFUSALS:
+                log.warning("the image of %s is tried again in %.0f s: %s", app.name, EVERY, error)
+                return
+            outcome = ImageLost(app=app.id, image=build.image, reason=str(error))
+        del refused[image]
+        record(ports, app, build, outcome)
 
     needed = [(app, image, build) for app in ports.state.apps.values() for image, build in app.needed().items()]
     side_by_side([partial(make, *each) for each in needed], ports.settings.build_concurrency)
@@ -84,28 +99,24 @@ def own(ports: Ports, app: App, build: Build, image: str) -> Event:
 
 
 def made_again(ports: Ports, app: App, build: Build) -> Event:
-    """Build an image from what was pushed once more. Raises Unavailable: then it is tried again."""
+    """Build an image from what was pushed once more.
+
+    Raises BuildRefused, and Unavailable when Docker is at fault: then it is tried again.
+    """
     log.info("the image of %s at %s is not there; it is made again", app.name, build.commit[:8])
     printed = bytearray()
     try:
-        request = BuildRequest(
-            app=app.id,
-            name=app.name,
-            work=build.id,
-            attempt=build.attempt,
-            source=ports.blobs.path(build.source),
-            commit=build.commit,
-            env=ports.keyring.open_all(app.id, app.config),
-            stack=build.stack,
-        )
-        result = buildstep.build(ports.client, ports.settings, request, printed.extend)
-    except Unavailable:
-        raise
+        source, env = ports.blobs.path(build.source), ports.keyring.open_all(app.id, app.config)
     except KeyError:
         return ImageLost(app=app.id, image=build.image, reason="what was pushed is not kept; push it again")
-    except (BuildRefused, NotOpenable) as error:
-        log.error("%s", bytes(printed[-2000:]).decode(errors="replace"))
+    except NotOpenable as error:
         return ImageLost(app=app.id, image=build.image, reason=str(error))
+    request = BuildRequest(app.id, app.name, build.id, build.attempt, source, build.commit, env, build.stack)
+    try:
+        result = buildstep.build(ports.client, ports.settings, request, printed.extend)
+    except BuildRefused:
+        log.error("%s", bytes(printed[-2000:]).decode(errors="replace"))
+        raise
     if result.stack != build.stack:
         log.warning("%s is on the stack %.19s now; %.19s is not there any more", app.name, result.stack, build.stack)
     return ImageRestored(app=app.id, image=build.image, restored=result.image, stack=result.stack)

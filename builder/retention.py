@@ -51,7 +51,10 @@ def for_ever(ports: Ports) -> None:
 
 
 def clean_up(ports: Ports) -> list[Found]:
-    """Remove the images that are not kept; returns those that went. Raises Unavailable."""
+    """Remove the images that are not kept, and blobs of shredded apps; returns the images. Raises Unavailable."""
+    ports.projections.catch_up()
+    if swept := ports.blobs.remove(ports.state.leftovers()):
+        log.info("removed %d blobs of apps that were shredded", swept)
     there = found(ports.client, ports.settings)
     gone = [image for image in there if image.kind == "app" and removed(ports, image)]
     # what rested on these may go now; the one with a name is what the next build begins with

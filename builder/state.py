@@ -57,7 +57,7 @@ class App:
     `images` are the pushes that images came of, `releases` the images of the current release and of those that may
     follow it, `before` those of the last KEPT before it that served or could have, `released` all images that a release
     was made of, or refused; `restored` is what an image that was gone is on this host, `lost` those that cannot be had
-    again.
+    again; `outputs` the blobs of what failed deploys printed.
     """
 
     id: str
@@ -70,6 +70,12 @@ class App:
     released: set[str] = field(default_factory=set)
     restored: dict[str, str] = field(default_factory=dict)
     lost: set[str] = field(default_factory=set)
+    outputs: set[str] = field(default_factory=set)
+
+    def blobs(self) -> set[str]:
+        """The digests of what was pushed, and of what builds and failed deploys printed."""
+        built = {digest for build in self.builds.values() for digest in (build.source, build.output) if digest}
+        return built | self.outputs
 
     def needed(self) -> dict[str, Build]:
         """The images that serve, or will, and the builds that they came of."""
@@ -95,18 +101,23 @@ class App:
 @dataclass
 class State:
     """Apps by uuid; `gone` are destroyed ones that can still be had back. `turns` counts how often an app's old
-    containers were done with, or its end was: then images may be.
+    containers were done with, or its end was: then images may be. `left` are the blobs of apps that cannot be had back.
     """
 
     takes: ClassVar = types_in(globals())
     apps: dict[str, App] = field(default_factory=dict)
     gone: dict[str, App] = field(default_factory=dict)
     turns: int = 0
+    left: set[str] = field(default_factory=set)
 
     def attempts(self) -> set[tuple[str, int]]:
         """Which attempt at which work is running, as far as the log knows."""
         builds = [build for app in self.apps.values() for build in app.builds.values()]
         return {(build.id, build.attempt) for build in builds if build.status == "running"}
+
+    def leftovers(self) -> set[str]:
+        """The digests of the blobs that shredded apps left, unless another app has the same."""
+        return self.left.difference(*(app.blobs() for app in (*self.apps.values(), *self.gone.values())))
 
     def restorable(self) -> set[tuple[str, int]]:
         """The attempts at which an image that is needed would be made again."""
@@ -124,7 +135,8 @@ class State:
                 self.apps[app] = self.gone.pop(app)
                 self.apps[app].name = name
             case AppShredded(app=app):
-                self.gone.pop(app, None)
+                if known := self.gone.pop(app, None):
+                    self.left |= known.blobs()
             case AppEvent(app=app):
                 if known := self.apps.get(app) or self.gone.get(app):
                     evolve_app(known, event)
@@ -163,8 +175,9 @@ def evolve_images(app: App, data: Event) -> None:
             app.before |= {number: image for number, image in app.releases.items() if number < release}
             app.before = dict(sorted(app.before.items())[-KEPT:])
             app.releases = {number: image for number, image in app.releases.items() if number >= release}
-        case DeployFailed(release=release):
+        case DeployFailed(release=release, output=output):
             app.releases.pop(release, None)
+            app.outputs |= {output} if output else set()
         case ImageRestored(image=image, restored=restored):
             app.restored[image] = restored
         case ImageLost(image=image):

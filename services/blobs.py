@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO, Protocol
@@ -20,6 +20,8 @@ from services.errors import Unavailable
 log = logging.getLogger("pushlog")
 
 CHUNK = 1 << 20
+YOUNG = 86400.0
+"""Seconds in which a push that is to be recorded is: it may be waiting for its turn."""
 
 
 class Blobs:
@@ -69,12 +71,26 @@ class Blobs:
             log.warning("the output of a failure is not kept: %s", error)
             return None
 
+    def remove(self, digests: Iterable[str]) -> int:
+        """Remove those of these blobs that are not young: one may be stored anew for a push that is not recorded yet.
+
+        Returns how many there were.
+        """
+        oldest = time.time() - YOUNG
+        old = [path for digest in digests if (path := self._at(digest)).is_file() and path.stat().st_mtime < oldest]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
     def path(self, digest: str) -> Path:
         """The file of a blob. Raises KeyError when it is not there."""
-        path = self._folder / digest.removeprefix("sha256:")
+        path = self._at(digest)
         if not path.is_file():
             raise KeyError(digest)
         return path
+
+    def _at(self, digest: str) -> Path:
+        return self._folder / digest.removeprefix("sha256:")
 
     def read(self, digest: str) -> bytes:
         """A blob's bytes. Raises KeyError when it is not there."""

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from services.blobs import Blobs, Outputs
+from services.blobs import YOUNG, Blobs, Outputs
 from services.errors import Unavailable
 
 
@@ -71,3 +71,16 @@ def test_output_that_nobody_saw_the_end_of_is_forgotten_and_that_of_a_story_unde
     outputs.open("under-way").line("x")
     outputs.forget(900)
     assert (outputs.read("left", 0), outputs.read("under-way", 0)) == (b"", b"x\n")
+
+
+def test_blobs_that_nothing_needs_are_removed_once_no_push_can_be_about_to_need_them(tmp_path):
+    blobs = Blobs(tmp_path)
+    old, young = blobs.put_bytes(b"old"), blobs.put_bytes(b"young")
+    long_ago = time.time() - YOUNG - 1
+    os.utime(blobs.path(old), (long_ago, long_ago))
+    assert blobs.remove([old, young, "sha256:" + "0" * 64]) == 1
+    assert blobs.read(young) == b"young"
+    with pytest.raises(KeyError):
+        blobs.read(old)
+    assert blobs.put_bytes(b"old") == old
+    assert blobs.remove([old]) == 0, "it was stored anew"

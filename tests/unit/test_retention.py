@@ -4,8 +4,16 @@ import pytest
 
 from builder.state import State
 from gitreceiver.wanted import Wanted
-from services.events import DeployFailed, ImageRestored, ReleaseRefused, RoutePublished, work_stream
-from tests.unit.story import APP, COMMIT, IMAGE, Story, release
+from services.events import (
+    AppDestroyed,
+    AppShredded,
+    DeployFailed,
+    ImageRestored,
+    ReleaseRefused,
+    RoutePublished,
+    work_stream,
+)
+from tests.unit.story import APP, COMMIT, IMAGE, OTHER, Story, release
 
 
 def image(number):
@@ -119,3 +127,16 @@ def test_a_backup_takes_the_trees_of_the_releases_whose_images_are_kept(builds):
         wanted.evolve(event)
     kept = {image(number) for number in (1, 2, 3, 6, 8)}
     assert wanted.apps[APP].kept() == kept == builds.state.apps[APP].images.keys() - builds.surplus
+
+
+def test_what_a_shredded_app_left_of_blobs_is_nobodys_unless_another_app_has_the_same(builds):
+    builds.build(1)
+    own = builds.state.apps[APP].blobs()
+    assert own
+    builds.record(AppDestroyed(app=APP, name="hello"))
+    assert builds.state.leftovers() == set()
+    builds.record(AppShredded(app=APP, name="hello"))
+    assert builds.state.leftovers() == own
+    builds.app(OTHER, "other")
+    assert builds.push(OTHER).data.source in own
+    assert builds.state.leftovers() == set()
