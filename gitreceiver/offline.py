@@ -14,7 +14,7 @@ from cli import dispatch
 from cli.alone import Alone
 from cli.render import warn
 from cli.values import Record
-from gitreceiver import backup, keys, ports
+from gitreceiver import backup, ports
 from gitreceiver.context import RECORDING
 from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
@@ -23,7 +23,6 @@ from gitreceiver.rekeying import rekey
 from gitreceiver.staging import clean
 from services import eventlog, instance, keyring, past
 from services.chain import Cause, uuid7
-from services.decide import commit
 from services.errors import BadInput
 from services.eventlog import EventLog
 from services.moments import Moment
@@ -32,7 +31,10 @@ from services.projections import Projections
 from services.runner import Streams
 from services.settings import Settings
 
-ANSWERED = {("configsvc", "desired"), ("configsvc", "blame"), ("configsvc", "undo")}
+ANSWERED = {
+    *(("configsvc", method) for method in ("desired", "blame", "undo")),
+    *(("gitreceiver", method) for method in ("add_key", "undo")),
+}
 """The questions that need no process but this one."""
 
 
@@ -58,18 +60,11 @@ class Offline(Alone):
         if method in RECORDING:
             kwargs["cause"] = vars_of(self._cause)
             asked["dry"] = self.dry_run
-        if (service, method) == ("gitreceiver", "add_key"):
-            parts = past.view(self._ports, ports.build, self._platform, asked)
-            return self._add_key(parts, Cause(**kwargs.pop("cause")), **kwargs)
         if (service, method) not in ANSWERED:
             return super().call(service, method, **kwargs)
         fresh = replace(self._platform, projections=Projections(self.log))
         build, answers = import_module(f"{service}.ports").build, import_module(f"{service}.answers")
         return getattr(answers, method)(past.view(build(fresh), build, fresh, asked), **kwargs)
-
-    def _add_key(self, parts: Ports, cause: Cause, name: str, public_key: str) -> Any:
-        recorded = commit(parts.log, parts.projections, lambda: keys.add(parts.state, name, public_key), cause)
-        return recorded[0].data.model_dump()
 
     def pause(self, seconds: float) -> None:
         """See Context."""

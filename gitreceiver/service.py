@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from gitreceiver import keys, ports, sessions
+from gitreceiver import answers, ports, sessions
 from gitreceiver.door import door
 from gitreceiver.local import local
 from gitreceiver.on_app_shredded import mend, on_app_shredded
@@ -12,13 +12,10 @@ from gitreceiver.session import Session
 from gitreceiver.usages import disk
 from services import past
 from services.bus import Calls, Port, rpc
-from services.chain import Cause
-from services.decide import commit
 from services.events import AppShredded, Recorded, RefMoved, RefRefused, RoutePublished
 from services.hops import at_start, on
 
 Json = dict[str, Any]
-NO_RELEASE = {"release": None, "correlation": None}
 
 
 class Service:
@@ -62,29 +59,19 @@ class Service:
 
     @rpc
     def list_keys(self) -> list[Json]:
-        self.ports.projections.catch_up()
-        return keys.listed(self.ports.state)
+        return answers.list_keys(self.ports)
 
     @rpc
     def add_key(self, name: str, public_key: str, cause: Json) -> Json:
-        parts = self.ports
-        recorded = commit(parts.log, parts.projections, lambda: keys.add(parts.state, name, public_key), Cause(**cause))
-        return recorded[0].data.model_dump(include={"name", "fingerprint"})
+        return answers.add_key(self.ports, name, public_key, cause)
 
     @rpc
     def remove_key(self, cause: Json, name: str | None = None, fingerprint: str | None = None) -> Json:
-        parts = self.ports
-        recorded = commit(
-            parts.log, parts.projections, lambda: keys.remove(parts.state, name, fingerprint), Cause(**cause)
-        )
-        return recorded[0].data.model_dump(include={"name", "fingerprint"})
+        return answers.remove_key(self.ports, name, fingerprint, cause)
 
     @rpc
     def undo(self, position: int, cause: Json) -> Json:
-        parts = self.ports
-        reverse = keys.undo(parts.log, position)
-        commit(parts.log, parts.projections, lambda: reverse(parts.state), Cause(**cause))
-        return {"command": parts.log.read(position - 1, 1)[0].command, "changed": True} | NO_RELEASE
+        return answers.undo(self.ports, position, cause)
 
     @rpc
     def state(self, path: list[str]) -> Json:
