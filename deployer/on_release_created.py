@@ -1,9 +1,10 @@
 """Hop 4: release.created → deploy.started, addresses.taken, then deploy.succeeded or deploy.failed. All, or nothing."""
 
 import logging
+from collections.abc import Iterable
 
 from deployer import candidate, plan
-from deployer.containers import ContainerRefused
+from deployer.containers import ContainerRefused, Found
 from deployer.health import Unhealthy
 from deployer.ports import Ports
 from deployer.state import App, identity
@@ -39,8 +40,8 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
     output = ports.outputs.open(release.correlationid)
     with output.telling():
         await_image(ports, app, release.data, output)  # before the claim: waiting is no attempt
-        subnet, running = ports.subnet(), alive(ports, app)
-    claimed = claim(ports, app, release, subnet, running)
+        subnet, there = ports.subnet(), ports.containers.list()
+    claimed = claim(ports, app, release, subnet, there)
     if claimed is None:
         return
     lease, slots = claimed
@@ -70,20 +71,21 @@ def await_image(ports: Ports, app: App, release: ReleaseCreated, output: LiveOut
 
 
 def claim(
-    ports: Ports, app: App, release: Recorded[ReleaseCreated], subnet: str, running: list[Slot]
+    ports: Ports, app: App, release: Recorded[ReleaseCreated], subnet: str, there: list[Found]
 ) -> tuple[Lease, list[Slot]] | None:
-    """Claim the release and the addresses of the containers that it needs.
+    """Claim the release and the addresses of the containers that it needs; `there` are those of the instance.
 
     None when another deployer has it, or the app is gone. All deployers take addresses on one stream: who chose on a
-    state that has changed since chooses anew.
+    state that has changed since chooses anew. One where a container is that no app has any more is not free yet.
     """
+    running, held = alive(app, there), {container.address for container in there}
     for _ in range(TRIES):
         with ports.projections.deciding:
             ports.projections.catch_up()
             if app.id not in ports.state.apps:
                 return None
             attempt = app.attempts.get(release.data.number, 0) + 1
-            slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses())
+            slots = plan.slots(release, attempt, app.current, running, subnet, ports.state.addresses() | held)
             started = DeployStarted(app=app.id, release=release.data.number, attempt=attempt, slots=slots)
             taken = [slot.address for slot in own(slots, release.id, attempt)]
             beside = [Draft(ADDRESSES, app.name, AddressesTaken(app=app.id, addresses=taken))] if taken else []
@@ -135,9 +137,9 @@ def refuse_hopeless(app: App, release: ReleaseCreated, attempt: int) -> None:
             )
 
 
-def alive(ports: Ports, app: App) -> list[Slot]:
+def alive(app: App, there: Iterable[Found]) -> list[Slot]:
     """The serving slots whose containers run at the address that the log gives them."""
-    running = {(c.identity, c.address) for c in ports.containers.list(app.id) if c.state == "running"}
+    running = {(c.identity, c.address) for c in there if c.state == "running"}
     return [slot for slot in (app.current.slots if app.current else ()) if (identity(slot), slot.address) in running]
 
 

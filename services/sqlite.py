@@ -1,8 +1,10 @@
 """The log in a file of SQLite's, for an instance of one process."""
 
 import sqlite3
-from collections.abc import Sequence
-from typing import Any
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 import sqlalchemy as sa
 from sqlalchemy.pool import QueuePool
@@ -11,6 +13,8 @@ from services import tables
 from services.errors import BrokenLog, PushlogError, Unavailable
 from services.tables import SCHEMA_VERSION, events, head, meta
 from services.transactions import Row, Session
+
+T = TypeVar("T")
 
 APPEND_ONLY = {
     "events_no_update": "BEFORE UPDATE ON events",
@@ -21,19 +25,31 @@ APPEND_ONLY = {
     "OR NEW.version <> 1 + (SELECT coalesce(max(version), 0) FROM events WHERE stream = NEW.stream) "
     "OR EXISTS (SELECT 1 FROM events WHERE id = NEW.id)",
 }
+WAIT, TRIES = 200, 50
+"""Milliseconds in which SQLite asks for a lock, ever more seldom; and how often it begins that anew. Who asks seldom
+gets none beside a writer that appends without a pause."""
 PRAGMAS = (
-    "PRAGMA busy_timeout=10000",
+    f"PRAGMA busy_timeout={WAIT}",
     "PRAGMA journal_mode=WAL",
     "PRAGMA synchronous=FULL",
     "PRAGMA recursive_triggers=ON",
     "PRAGMA secure_delete=ON",  # a data key that is deleted is gone from the file, too
 )
+PAUSE = 0.002
 _BROKEN = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_READONLY)
 _INSERT = f"INSERT INTO events VALUES ({', '.join('?' * len(events.c))})"  # noqa: S608
 
 
 class SqliteSession(Session):
     """See Session."""
+
+    def rows(self, statement: sa.Executable, **parameters: Any) -> list[Row]:
+        """See Session."""
+        return patiently(partial(super().rows, statement, **parameters))
+
+    def change(self, statement: sa.Executable, **parameters: Any) -> int:
+        """See Session."""
+        return patiently(partial(super().change, statement, **parameters))
 
     def begin_reading(self) -> None:
         """See Session."""
@@ -42,7 +58,7 @@ class SqliteSession(Session):
     def begin_appending(self) -> list[Row]:
         """See Session."""
         # a writer that begins as a reader fails at once when another one wrote in between
-        self.cursor.execute("BEGIN IMMEDIATE")
+        patiently(partial(self.cursor.execute, "BEGIN IMMEDIATE"))
         rows: list[Row] = self.cursor.execute("SELECT position, hash FROM head").fetchall()
         return rows
 
@@ -65,6 +81,18 @@ class SqliteSession(Session):
         if isinstance(error, sqlite3.OperationalError):
             return Unavailable(f"the log's database: {error}")
         return None
+
+
+def patiently(act: Callable[[], T]) -> T:
+    """Do what may need a lock; while another connection has that, again, TRIES times. Raises SQLite's error."""
+    for _ in range(TRIES - 1):
+        try:
+            return act()
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY:
+                raise
+            time.sleep(PAUSE)  # where SQLite sees no use in asking it fails at once
+    return act()
 
 
 def connect(url: sa.URL) -> sa.Engine:
@@ -91,7 +119,7 @@ def _set_up(connection: Any, _record: Any) -> None:
     connection.isolation_level = None  # the driver begins nothing on its own: a deferred BEGIN fails under contention
     try:
         for pragma in PRAGMAS:
-            connection.execute(pragma)
+            patiently(partial(connection.execute, pragma))
         mode, sync = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous"))
         if mode != "wal" or sync < 2:
             raise BrokenLog(f"SQLite runs with journal_mode={mode} synchronous={sync}; the log needs wal and 2 (FULL)")
@@ -101,7 +129,13 @@ def _set_up(connection: Any, _record: Any) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    connection.exec_driver_sql("BEGIN IMMEDIATE")
+    cursor = connection.connection.cursor()
+    try:
+        patiently(partial(cursor.execute, "BEGIN IMMEDIATE"))
+    except sqlite3.DatabaseError as error:
+        raise SqliteSession.ours(error) or error from error
+    finally:
+        cursor.close()
 
 
 def _create(connection: sa.Connection) -> None:

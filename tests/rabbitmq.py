@@ -176,7 +176,11 @@ class Broker:
         """Throw away every message that waits in a lasting queue of the virtual host of `url`."""
         for name, queue in self.queues(url).items():
             if not queue["exclusive"]:  # those are their owner's alone
-                self.api("DELETE", f"queues/{vhost(url)}/{quote(name, '')}/contents")
+                try:
+                    self.api("DELETE", f"queues/{vhost(url)}/{quote(name, '')}/contents")
+                except requests.HTTPError as error:
+                    if error.response.status_code != 404:  # it was replaced since it was listed
+                        raise
 
     def alarm(self, on: bool) -> None:
         """Raise or end the memory alarm: while it is on, connections that publish are blocked."""

@@ -46,4 +46,6 @@ def plain(value: Any) -> Any:
             return [plain(part) for part in value]
         case set() | frozenset():
             return sorted(map(str, value))
-    return {name: plain(part) for name, part in vars(value).items()} if is_dataclass(value) else value
+    if is_dataclass(value):
+        return {name: plain(part) for name, part in vars(value).items() if name != "since"}  # positions are of chance
+    return value
