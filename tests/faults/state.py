@@ -30,7 +30,20 @@ def of_app(found: Iterable[dict[str, Any]], app: str) -> str:
     known = [next(a for a in state.apps.values() if a.name == app) for state in states]  # type: ignore[attr-defined]
     text = json.dumps([plain(one) for one in known], sort_keys=True).replace(app, "the-app")
     numbers: dict[str, str] = {}
-    return CHANCE.sub(lambda match: numbers.setdefault(match[0], f"<{len(numbers)}>"), text)
+    told = json.loads(CHANCE.sub(lambda match: numbers.setdefault(match[0], f"<{len(numbers)}>"), text))
+    return json.dumps(in_order(told), sort_keys=True)
+
+
+def in_order(value: Any) -> Any:
+    """What was told, the members of sets in the order of their numbers."""
+    match value:
+        case {"set": list(members)} if len(value) == 1:
+            return sorted(members)
+        case dict():
+            return {key: in_order(part) for key, part in value.items()}
+        case list():
+            return [in_order(part) for part in value]
+    return value
 
 
 def plain(value: Any) -> Any:
@@ -45,7 +58,7 @@ def plain(value: Any) -> Any:
         case list() | tuple():
             return [plain(part) for part in value]
         case set() | frozenset():
-            return sorted(map(str, value))
+            return {"set": sorted(map(str, value))}
     if is_dataclass(value):
         return {name: plain(part) for name, part in vars(value).items() if name != "since"}  # positions are of chance
     return value
