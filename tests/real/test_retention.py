@@ -1,5 +1,7 @@
-"""What retention removes from a real Docker: what no release needs, and never what somebody uses."""
+"""What retention removes from a real Docker and the blob store: what no release needs, and never what somebody uses."""
 
+import os
+import time
 from types import SimpleNamespace
 
 import docker
@@ -7,7 +9,16 @@ import pytest
 
 from builder import retention
 from builder.state import State
-from services.events import AppCreated, BuildSucceeded, PushReceived, ReleaseCreated, RoutePublished
+from services.blobs import YOUNG, Blobs
+from services.events import (
+    AppCreated,
+    AppDestroyed,
+    AppShredded,
+    BuildSucceeded,
+    PushReceived,
+    ReleaseCreated,
+    RoutePublished,
+)
 from tests.real.workshop import Workshop, running
 from tests.unit.story import BLOB, Story, release
 
@@ -23,7 +34,11 @@ class Kept(Workshop):
         self.story = Story(self.state)
         self.story.record(AppCreated(app=self.app, name="hello"))
         self.ports = SimpleNamespace(
-            client=client, settings=self.settings, state=self.state, projections=self.story.projections
+            client=client,
+            settings=self.settings,
+            state=self.state,
+            projections=self.story.projections,
+            blobs=Blobs(home / "blobs"),
         )
 
     def serve(self, tree):
@@ -77,6 +92,21 @@ def test_what_a_container_uses_or_somebody_named_stays(workshop):
     workshop.client.api.remove_container(user)
     workshop.client.api.remove_image(name)
     assert {image.id for image in retention.clean_up(workshop.ports)} == {first, second}
+
+
+def test_the_source_of_a_shredded_app_goes_once_it_is_old(workshop):
+    blobs = workshop.ports.blobs
+    source = blobs.put_bytes(b"print('hello')")
+    push = PushReceived(app=workshop.app, ref="refs/heads/main", old=None, new=f"{1:040d}", source=source)
+    workshop.story.record(push, stream=f"app/{workshop.app}")
+    workshop.story.record(AppDestroyed(app=workshop.app, name="hello"))
+    workshop.story.record(AppShredded(app=workshop.app, name="hello"))
+    retention.clean_up(workshop.ports)
+    assert blobs.path(source), "a push of the same source may be under way"
+    os.utime(blobs.path(source), (0, time.time() - YOUNG - 1))
+    retention.clean_up(workshop.ports)
+    with pytest.raises(KeyError):
+        blobs.path(source)
 
 
 def test_another_instances_images_and_those_of_no_app_are_not_looked_at(workshop):
