@@ -30,6 +30,9 @@ from services.events import (
 KEPT = 5
 """How many releases before the current one have their images kept."""
 
+TURNS = frozenset({RoutePublished, ReleaseRetired, RetireFailed, AppShredded})
+"""After which images may not be needed any more."""
+
 
 @dataclass
 class Build:
@@ -101,7 +104,7 @@ class App:
 @dataclass
 class State:
     """Apps by uuid; `gone` are destroyed ones that can still be had back. `turns` counts how often an app's old
-    containers were done with, or its end was: then images may be. `left` are the blobs of apps that cannot be had back.
+    containers were done with, or its end was (TURNS). `left` are the blobs of apps that cannot be had back.
     """
 
     takes: ClassVar = types_in(globals())
@@ -125,7 +128,7 @@ class State:
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
-        self.turns += isinstance(event.data, RoutePublished | ReleaseRetired | RetireFailed | AppShredded)
+        self.turns += type(event.data) in TURNS
         match event.data:
             case AppCreated(app=app, name=name):
                 self.apps[app] = App(app, name)
