@@ -37,10 +37,12 @@ class Stack(Instance):
         own = {"COMPOSE_PROJECT_NAME": self.name, "BROKER_PORT": str(self.broker_port), "PUSHLOG_LEASE": "5"}
         return {**super().environment, **own}
 
-    def compose(self, *words: str) -> str:
+    def compose(self, *words: str, stdin: str = "") -> str:
         """Run Compose on the stack; returns what it printed."""
         argv = [*self.argv, "--file", str(self.home / "docker-compose.yml"), *words]
-        done = subprocess.run(argv, env=self.environment, capture_output=True, text=True, timeout=600, check=False)
+        done = subprocess.run(
+            argv, env=self.environment, input=stdin, capture_output=True, text=True, timeout=600, check=False
+        )
         assert done.returncode == 0, f"{argv} ended with {done.returncode}:\n{(done.stdout + done.stderr)[-3000:]}"
         return done.stdout
 

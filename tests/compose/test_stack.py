@@ -1,6 +1,7 @@
 """docker-compose.yml, run: a stack is started, used, hurt, stopped and removed."""
 
 import os
+import secrets
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -148,6 +149,20 @@ def test_every_service_that_is_killed_comes_back_and_goes_on(stack: Stack, check
     stack.wait_until_well()
     wait_for(lambda: greeting(stack), "the app's answer", 60)
     push(checkout, "Again")
+
+
+def test_the_master_key_is_rotated_and_config_is_read_as_before(stack: Stack, checkout: Checkout) -> None:
+    stack.ssh("config:set", "--no-restart", APP, "GREETING=hi")
+    old, new = stack.run("gitreceiver", "cat", "/run/secrets/master/key"), secrets.token_hex(32)
+    stack.compose("exec", "-T", "gitreceiver", "pushlog", "log:rekey", stdin=new)
+    stack.compose("run", "--rm", "-T", "--no-deps", "setup", "tee", "/run/secrets/master/key", stdin=new)
+    stack.compose("restart", "gitreceiver", "builder", "deployer")
+    stack.wait_until_well()
+    assert stack.run("deployer", "cat", "/run/secrets/master/key") == new != old
+    assert stack.ssh("config:get", APP, "GREETING").stdout == "hi\n"
+    push(checkout, "Rotated")
+    container = serving(stack, APP)
+    assert "GREETING=hi" in container["Config"]["Env"]
 
 
 def test_apps_run_while_the_stack_is_down_and_are_served_when_it_is_back(stack: Stack, checkout: Checkout) -> None:
