@@ -46,6 +46,8 @@ def build(platform: Platform) -> Ports:
     platform.projections.add(state)
     platform.projections.add(called)
     platform.projections.listen(stories)
+    refusals = Refusals(platform.log)
+    platform.endings.append(refusals.record_all)
     return Ports(
         settings=platform.settings,
         log=platform.log,
@@ -55,6 +57,6 @@ def build(platform: Platform) -> Ports:
         keyring=platform.keyring,
         blobs=platform.blobs,
         outputs=platform.outputs,
-        refusals=Refusals(platform.log),
+        refusals=refusals,
         called=called,
     )

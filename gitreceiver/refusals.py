@@ -1,7 +1,8 @@
 """What a known key, or the local user, asked for and was refused: recorded, and never so often as to fill the disk.
 
 The first refusal of a key is recorded at once. Those within the minute after it are counted, and recorded as one event
-when the minute is over. The answer does not wait for that; a process that ends loses at most what it has counted.
+when the minute is over, or when the process is told to stop. The answer does not wait for that; a process that is
+killed loses what it has counted in that minute.
 
 In an empty log none is recorded, as an import asks for that: who gave it a wrong passphrase must be able to try again.
 """
@@ -39,7 +40,7 @@ class Counted:
 
 
 class Refusals:
-    """Takes in refusals by any thread; one thread records them. `clock` is monotonic, in seconds."""
+    """Takes in refusals by any thread; one thread at a time records them. `clock` is monotonic, in seconds."""
 
     def __init__(self, log: EventLog, clock: Callable[[], float] = time.monotonic) -> None:
         self._log = log
@@ -47,6 +48,7 @@ class Refusals:
         self._counted: dict[str, Counted] = {}
         self._quiet_until: dict[str, float] = {}
         self._came = threading.Condition()
+        self._recording = threading.Lock()
 
     def add(self, cause: Cause, reason: str) -> None:
         """Note that what `cause` asked for was refused for `reason`, in which no secret stands."""
@@ -58,6 +60,16 @@ class Refusals:
 
     def record(self) -> float | None:
         """Record what is due; returns in how many seconds more is, None when nothing waits. Raises Unavailable."""
+        with self._recording:
+            return self._record()
+
+    def record_all(self) -> None:
+        """Record what is counted, as the process ends: no minute is waited for. Raises Unavailable."""
+        with self._recording:
+            self._quiet_until.clear()
+            self._record()
+
+    def _record(self) -> float | None:
         empty = self._log.head().position == 0
         with self._came:
             if empty:

@@ -74,7 +74,7 @@ def view(ports: Ports, build: Callable[[Platform], Ports], platform: Platform, a
     """
     if (at := asked.get("at")) is not None:
         log = cast(EventLog, Until(platform.log, int(at)))
-        return build(replace(platform, log=log, projections=Projections(log)))
+        return build(replace(platform, log=log, projections=Projections(log), endings=[]))
     if asked.get("dry"):
         return replace(ports, log=Rehearsal(platform.log))  # type: ignore[type-var]
     return ports

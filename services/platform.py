@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from services.blobs import Blobs, Outputs
@@ -41,7 +41,10 @@ def ringing(log: EventLog, ring: Callable[[list[Recorded[Event]]], None]) -> Eve
 
 @dataclass(frozen=True)
 class Platform:
-    """One process's parts. Every service of the process folds through the same `projections`."""
+    """One process's parts. Every service of the process folds through the same `projections`.
+
+    `endings` are called, one after the other, when the process was told to stop and its sessions have ended.
+    """
 
     settings: Settings
     log: EventLog
@@ -51,6 +54,7 @@ class Platform:
     keyring: Keyring
     claims: Claims
     processes: Processes | None = None
+    endings: list[Callable[[], None]] = field(default_factory=list)
 
 
 def assemble(

@@ -115,7 +115,7 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
             runner.add_service(service_class(name))
         with _running(runner):
             _until_there(settings, platform.projections.catch_up)
-            roles.callback(_keep, platform)
+            roles.callback(_end, platform)
             follow = platform.projections.follow
             eventlet.spawn(follow, POLL).link(_ended, "the log", stop)
             eventlet.spawn(runner.wait).link(_ended, "a service", stop)
@@ -150,9 +150,14 @@ def _running(runner: Any) -> Iterator[None]:
             list(eventlet.GreenPool().imap(lambda container: container.entrypoints.all.stop(), runner.containers))
 
 
-def _keep(platform: Platform) -> None:
-    """Write a snapshot for the next start, if that is soon done."""
+def _end(platform: Platform) -> None:
+    """Do what the services still have to, and write a snapshot for the next start, if that is soon done."""
     with eventlet.Timeout(STOP_GRACE, False):
+        for ending in platform.endings:
+            try:
+                ending()
+            except Unavailable as error:
+                log.warning("lost at the end: %s", error)
         platform.projections.keep()
 
 

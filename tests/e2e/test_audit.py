@@ -135,3 +135,12 @@ def test_the_master_key_is_rotated_while_apps_serve_and_config_is_set(
     assert {event["command"] for event in rekeyed} == {"log:rekey"}
     shared.ssh("config:set", app, "TOKEN=canary-2")  # the deployer opens it, in a process of its own perhaps
     assert shared.get(app, "/TOKEN").text == "canary-2"
+
+
+def test_what_was_refused_within_the_minute_is_recorded_at_a_stop(mortal: Instance, app: str) -> None:
+    for _ in range(3):
+        mortal.ssh("apps:destroy", "--force", app, check=False)
+    mortal.down()
+    mortal.up()
+    told = mortal.events("--type", "command.refused")
+    assert sum(event["data"]["count"] for event in told if app in event["command"]) >= 3

@@ -100,6 +100,16 @@ def test_a_key_that_was_quiet_for_a_minute_is_heard_at_once_again(notes):
     assert notes.counts() == [("ann", 1), ("ann", 1)]
 
 
+def test_a_process_that_ends_records_what_it_has_counted(notes):
+    notes.add()
+    notes.refusals.record()
+    notes.add(times=7)
+    notes.refusals.record()
+    notes.refusals.record_all()
+    notes.refusals.record_all()
+    assert notes.counts() == [("ann", 1), ("ann", 7)]
+
+
 def test_while_the_log_is_away_they_are_counted(notes):
     notes.log.away = True
     notes.add()
