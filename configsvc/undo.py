@@ -113,7 +113,7 @@ def restore(state: State, command: Command, platform: str) -> list[Draft]:
     name, app = command.events[0].subject, state.gone.get(command.app)
     if command.app in state.apps or (app and app.destroyed not in command.events):
         raise Refused(f"app: {name} was restored since; see: events {name}")
-    if app is None:
+    if app is None or (app.destroyed and app.destroyed.schema == 1):  # an older version shredded at once
         raise Refused(f"app: {name} was shredded, with its key, images and repository; nothing brings it back")
     if name in state.names:
         raise Refused(f"app: {name} is another app's name by now; destroy that first")

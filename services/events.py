@@ -208,10 +208,16 @@ class AppCreated(AppEvent, type="app.created", emitter="configsvc", terminal=Tru
     name: AppNameField
 
 
-class AppDestroyed(AppEvent, type="app.destroyed", emitter="configsvc"):
-    """On `app/<uuid>`: the app serves no more; its containers and route follow. For a while it can be had back."""
+class AppDestroyed(AppEvent, type="app.destroyed", emitter="configsvc", schema=2):
+    """On `app/<uuid>`: the app serves no more; its containers and route follow. For a while it can be had back.
+
+    In schema 1, which has the same fields, its key, images and repository went at once.
+    """
 
     name: AppNameField
+
+
+UPCASTERS["app.destroyed", 1] = dict
 
 
 class AppRestored(AppEvent, type="app.restored", emitter="configsvc", terminal=True):

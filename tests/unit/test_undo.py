@@ -10,7 +10,7 @@ from configsvc import apps, changes, revert, undo
 from services.chain import Cause, uuid7
 from services.decide import commit
 from services.errors import PushlogError, Refused
-from services.events import AppShredded
+from services.events import AppDestroyed, AppShredded
 from tests.unit.story import APP, OTHER
 from tests.unit.test_configsvc import DOMAIN, Platform, made
 
@@ -201,6 +201,14 @@ def test_a_shredded_app_stays_away(platform):
 def test_an_app_destroyed_for_good_stays_away(platform):
     with pytest.raises(Refused, match="hello was shredded"):
         platform.undo(destroyed(platform, True))
+
+
+def test_an_app_that_an_older_version_destroyed_stays_away_as_that_shredded_at_once(platform, monkeypatch):
+    with monkeypatch.context() as older:
+        older.setattr(AppDestroyed, "SCHEMA", 1)
+        position = destroyed(platform)
+    with pytest.raises(Refused, match="hello was shredded"):
+        platform.undo(position)
 
 
 def test_a_change_of_an_app_that_is_destroyed_since_is_refused(platform):
