@@ -28,8 +28,6 @@ from services.events import (
 )
 
 log = logging.getLogger("pushlog.deployer")
-LOOK = 5.0
-"""Seconds between looks for an image that is missing; news wake us earlier."""
 
 
 def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
@@ -39,7 +37,8 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
         return
     output = ports.outputs.open(release.correlationid)
     with output.telling():
-        await_image(ports, app, release.data, output)  # before the claim: waiting is no attempt
+        if not image_settled(ports, app, release, output):
+            return  # before the claim: waiting is no attempt; news of the image call us again
         subnet, there = ports.subnet(), ports.containers.list()
     claimed = claim(ports, app, release, subnet, there)
     if claimed is None:
@@ -53,21 +52,19 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
             candidate.remove(ports, app.id, own(slots, release.id, lease.attempt))
 
 
-def await_image(ports: Ports, app: App, release: ReleaseCreated, output: LiveOutput) -> None:
-    """Return when Docker has the release's image, or the builder says that it is lost, or the app is gone.
+def image_settled(ports: Ports, app: App, release: Recorded[ReleaseCreated], output: LiveOutput) -> bool:
+    """Whether Docker has the release's image, or the builder says that it is lost.
 
-    The builder makes a missing one again, which takes as long as a build.
+    The builder makes a missing one again, which takes as long as a build: the pusher is told once.
     """
-    turn, said = -1, False
-    while app.id in ports.state.apps and release.image not in app.lost:
-        if ports.containers.has_image(app.image(release)):
-            return
-        if not said:
-            log.info("v%d of %s waits for its image", release.number, app.name)
-            output.line("       Its image is not on this host; waiting until it is built again")
-            said = True
-        turn = ports.projections.wait(turn, LOOK)
-        ports.projections.catch_up()
+    if release.data.image in app.lost or ports.containers.has_image(app.image(release.data)):
+        ports.waiting.discard(release.id)
+        return True
+    if release.id not in ports.waiting:
+        ports.waiting.add(release.id)
+        log.info("v%d of %s waits for its image", release.data.number, app.name)
+        output.line("       Its image is not on this host; waiting until it is built again")
+    return False
 
 
 def claim(

@@ -22,7 +22,10 @@ from services.settings import Settings
 
 @dataclass(frozen=True)
 class Ports:
-    """`mending` lets one hand at a time rename, start or remove what serves; `look` asks for a look at the world."""
+    """`mending` lets one hand at a time rename, start or remove what serves; `look` asks for a look at the world.
+
+    `waiting` are the ids of the releases whose pusher was told that the image is not there.
+    """
 
     settings: Settings
     log: EventLog
@@ -37,6 +40,7 @@ class Ports:
     archive: Archive
     mending: threading.Lock = field(default_factory=threading.Lock)
     look: threading.Event = field(default_factory=threading.Event)
+    waiting: set[str] = field(default_factory=set)
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve: an image that is there again is what a container may have waited for."""

@@ -18,6 +18,8 @@ from services.events import (
     AppShredded,
     DeployFailed,
     DeploySucceeded,
+    ImageLost,
+    ImageRestored,
     Recorded,
     ReleaseCreated,
     ReleaseRetired,
@@ -43,6 +45,7 @@ class Service:
         settled=(RoutePublished, DeployFailed),
         when=lambda release: release.deploy,
         limit=20,
+        news=(ImageRestored, ImageLost),
     )
     def release_created(self, release: Recorded[ReleaseCreated]) -> None:
         on_release_created(release, self.ports)

@@ -20,8 +20,9 @@ AWAY = 3
 class Agenda:
     """One hop's items in this process. Items of one app go one after the other in the log's order if `ordered`.
 
-    At most `limit` run at once. What another process has claimed is neither done nor failed here: it takes no place,
-    and is looked at again within a quarter of `lease`, the seconds after which a silent holder has lost it.
+    At most `limit` run at once. What another process has claimed, or what waits, is neither done nor failed here: it
+    takes no place, and is looked at again when news stirred it, and within a quarter of `lease`, the seconds after
+    which a silent holder has lost it.
     """
 
     def __init__(
@@ -65,7 +66,7 @@ class Agenda:
         self._running.discard(event.id)
 
     def returned(self, event: Recorded[Event]) -> None:
-        """The item was done, or found to be another holder's: then it is pending still."""
+        """The item was done, or found to be another holder's or to wait for something: then it is pending still."""
         self._running.discard(event.id)
         self._failures.pop(event.id, None)
         self._wait(event, self._lease / 4)
@@ -82,6 +83,9 @@ class Agenda:
         return self._failures.get(event.id, 0) >= TRIES or self._pending.attempts(event) >= MAX_ATTEMPTS
 
     def _due(self, event: Recorded[Event]) -> bool:
+        if event.id in self._pending.stirred:
+            self._pending.stirred.discard(event.id)
+            self._again.pop(event.id, None)
         if self._again.get(event.id, 0) > self._monotonic():
             return False
         if self._pending.attempts(event) and not self._claims.free(event.id):

@@ -26,7 +26,7 @@ from services.chain import Draft
 from services.consumers import Consumers
 from services.decide import give_up
 from services.errors import PushlogError, Unavailable
-from services.events import Event, Recorded
+from services.events import AppEvent, Event, Recorded
 from services.platform import Platform
 from services.todo import Pending
 
@@ -46,7 +46,9 @@ class On(EventHandler):
     The message only makes it look at what is pending; so does the start, and a timer. Items of one app go one after the
     other in the log's order unless `ordered` is false, at most `limit` at once over all. One that fails is tried again
     after a growing pause; after TRIES failures in a row, or MAX_ATTEMPTS claims, what `gives_up` makes of it is
-    recorded, and the app's next item goes on. While the log does not answer nothing counts as the work's failure.
+    recorded, and the app's next item goes on. While the log does not answer nothing counts as the work's failure. A
+    method that returns before the time for its item has come gives its place back: it is called again after an event
+    of `news` about the app, and after a while in any case.
 
     A hop without `until` mends the world rather than records: it is done when its method returned. One that fails is
     tried again for as long as the process lives, at most every 30 s in the end; what a process that ended left is found
@@ -66,6 +68,7 @@ class On(EventHandler):
         limit: int | Callable[[Platform], int] = 4,
         settled: Collection[type[Event]] = (),
         ordered: bool = True,
+        news: Collection[type[AppEvent]] = (),
     ) -> None:
         if until and not gives_up:
             raise TypeError(f"a hop that waits for an outcome of {event.TYPE} says what it gives up with")
@@ -76,13 +79,14 @@ class On(EventHandler):
         self.when = when
         self.settled = tuple(settled)
         self.ordered = ordered
+        self.news = tuple(news)
         self.limit = limit
 
     def setup(self) -> None:
         """Declare the queue: named after service and event, so that renaming a method orphans nothing."""
         self._platform = platform_of(self.container)
         limit = self.limit if isinstance(self.limit, int) else self.limit(self._platform)
-        self._pending = Pending(self.event, self.until, self.when, self.settled)
+        self._pending = Pending(self.event, self.until, self.when, self.settled, self.news)
         self._agenda = Agenda(self._pending, self._platform.claims, limit, self._platform.settings.lease, self.ordered)
         self._traced: set[tuple[str, type]] = set()
         name = f"{self.container.service_name}.on.{self.event.TYPE}"
@@ -178,10 +182,11 @@ def on(
     limit: int | Callable[[Platform], int] = 4,
     settled: Collection[type[Event]] = (),
     ordered: bool = True,
+    news: Collection[type[AppEvent]] = (),
 ) -> Callable[[F], F]:
     """Declare a method as a hop (see On and Pending): what triggers it, what ends it, and how many at once."""
     declare: Callable[[F], F] = On.decorator(
-        event, until=until, gives_up=gives_up, when=when, limit=limit, settled=settled, ordered=ordered
+        event, until=until, gives_up=gives_up, when=when, limit=limit, settled=settled, ordered=ordered, news=news
     )
     return declare
 

@@ -10,7 +10,7 @@ from services.events import CATALOGUE, AppDestroyed, AppEvent, AppRestored, AppS
 
 ENDS = (AppDestroyed, AppRestored, AppShredded)
 
-DECLARED = frozenset({"trigger", "_until", "_when", "_settled", "_claims", "takes"})
+DECLARED = frozenset({"trigger", "_until", "_when", "_settled", "_news", "_claims", "takes"})
 
 
 class Pending:
@@ -19,6 +19,8 @@ class Pending:
     `when` tells which of them ask for anything. With `settled`, an app's next item waits until the story of the one
     before has come to an event of these types. What belongs to a destroyed app is not to be done, be it that work which
     was under way when the app went records it afterwards; should the app be restored, it is, from where it stood.
+
+    `stirred` are the ids of items whose app had an event of the types `news`: what was found not to be due may be now.
     """
 
     def __init__(
@@ -27,19 +29,22 @@ class Pending:
         until: Collection[type[Event]],
         when: Callable[[Event], bool] | None = None,
         settled: Collection[type[Event]] = (),
+        news: Collection[type[AppEvent]] = (),
     ) -> None:
         self.trigger = trigger
         self._until = frozenset(until)
         self._when = when
         self._settled = frozenset(settled)
+        self._news = frozenset(news)
         emitters = {kind.EMITTER for kind in until}  # who records an outcome also records the claims
         self._claims = frozenset(k for k in CATALOGUE.values() if issubclass(k, Claim) and k.EMITTER in emitters)
-        self.takes = frozenset({trigger, *until, *settled, *ENDS}) | self._claims
+        self.takes = frozenset({trigger, *until, *settled, *news, *ENDS}) | self._claims
         self._unsettled: dict[str, str] = {}
         self._destroyed: set[str] = set()
         self._parked: dict[str, Recorded[Event]] = {}
         self._attempts: dict[str, int] = {}
         self.items: dict[str, Recorded[Event]] = {}
+        self.stirred: set[str] = set()
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
@@ -58,6 +63,8 @@ class Pending:
                 self._attempts[work] = event.version
         if kind in self._settled and self._unsettled.get(subject_app(event)) == event.correlationid:
             del self._unsettled[subject_app(event)]
+        if kind in self._news:
+            self.stirred.update(self._of(subject_app(event), self.items))
 
     def _follow(self, event: Recorded[Event]) -> None:
         """Take in an app's end, its return, or its end for good."""
@@ -82,6 +89,7 @@ class Pending:
     def _drop(self, id_: str) -> None:
         for kept in (self.items, self._parked, self._attempts):
             kept.pop(id_, None)
+        self.stirred.discard(id_)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a snapshot keeps: all but how it was declared."""

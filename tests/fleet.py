@@ -313,4 +313,4 @@ def folds() -> Iterator[tuple[str, Fold]]:
         yield f"{service}.state.State", import_module(f"{service}.state").State()
         for hop in [entry for method in vars(methods).values() for entry in getattr(method, "nameko_entrypoints", ())]:
             if getattr(hop, "until", ()):
-                yield f"{service}.on.{hop.event.TYPE}", Pending(hop.event, hop.until, hop.when, hop.settled)
+                yield f"{service}.on.{hop.event.TYPE}", Pending(hop.event, hop.until, hop.when, hop.settled, hop.news)

@@ -324,7 +324,7 @@ class Process:
             for method in vars(service.service.Service).values():
                 for hop in getattr(method, "nameko_entrypoints", ()):
                     if isinstance(hop, On) and hop.until:
-                        pending = Pending(hop.event, hop.until, hop.when, hop.settled)
+                        pending = Pending(hop.event, hop.until, hop.when, hop.settled, hop.news)
                         lease = self.platform.settings.lease
                         agenda = Agenda(pending, self.platform.claims, 9, lease, hop.ordered, lambda: self.world.now)
                         yield pending, agenda, hop, partial(method, own)

@@ -7,9 +7,18 @@ import pytest
 from services.agenda import BACK_OFF, LOOK, TRIES, Agenda
 from services.claims import Claims
 from services.errors import Unavailable
-from services.events import BuildFailed, BuildStarted, BuildSucceeded, PushReceived
+from services.events import (
+    BuildFailed,
+    BuildStarted,
+    BuildSucceeded,
+    DeployFailed,
+    DeploySucceeded,
+    ImageRestored,
+    PushReceived,
+    ReleaseCreated,
+)
 from services.todo import Pending
-from tests.unit.story import APP, OTHER, Story
+from tests.unit.story import APP, IMAGE, OTHER, Story, release
 
 TTL = 20.0
 count = itertools.count()
@@ -122,6 +131,24 @@ def test_a_lost_race_for_a_claim_gives_its_place_to_the_next(process, story):
         assert claim(story, twos, held) is None
         two.returned(held)
         assert two.take() == [free]
+
+
+def test_what_waits_gives_its_place_to_the_next_and_is_taken_again_with_its_news(story, clock):
+    pending = Pending(ReleaseCreated, (DeploySucceeded, DeployFailed), news=(ImageRestored,))
+    story.projections.add(pending)
+    agenda = Agenda(pending, Claims(story.log, "one", TTL, clock), 1, TTL, monotonic=clock)
+    waits, next_ = story.record(release()), story.record(release(app=OTHER))
+    assert agenda.take() == [waits]
+    agenda.returned(waits)
+    assert agenda.take() == [next_]
+    agenda.returned(next_)
+    assert agenda.take() == []
+    story.record(ImageRestored(app=APP, image=IMAGE, restored=IMAGE, stack=IMAGE))
+    assert agenda.take() == [waits]
+    agenda.returned(waits)
+    assert agenda.take() == []
+    clock.now += TTL / 4
+    assert agenda.take() == [waits]
 
 
 def test_a_killed_holders_work_is_taken_over_within_the_time_of_its_lease(process, story, clock):

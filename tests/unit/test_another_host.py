@@ -1,13 +1,12 @@
 """What the services know and do where the network has other addresses, and where images are not there."""
 
-import threading
 from types import SimpleNamespace
 
 import pytest
 
 from builder.state import State as BuilderState
 from deployer import move, spec
-from deployer.on_release_created import Hopeless, await_image, refuse_hopeless
+from deployer.on_release_created import Hopeless, image_settled, refuse_hopeless
 from deployer.state import State as DeployerState
 from router.state import State as RouterState
 from services.errors import Unavailable
@@ -17,7 +16,6 @@ from services.events import (
     DeploySucceeded,
     ImageLost,
     ImageRestored,
-    ReleaseCreated,
     RoutePublished,
 )
 from services.settings import Settings
@@ -40,7 +38,7 @@ class Scene(Story):
         self.created = self.record(release(formation={"web": 2}))
         self.slots = [slot(1, made_by=self.created.id), slot(2, made_by=self.created.id)]
         self.deployed(self.created, self.slots)
-        self.ports = SimpleNamespace(log=self.log, projections=self.projections, state=self.deployer)
+        self.ports = SimpleNamespace(log=self.log, projections=self.projections, state=self.deployer, waiting=set())
 
     def deployed(self, created, slots, hosts=("hello.localhost",)):
         """Record that a release serves."""
@@ -190,36 +188,32 @@ class Output:
         self.lines.append(text)
 
 
-def waiting(scene, data: ReleaseCreated, images):
-    """A deploy that waits for its image, and what it tells."""
-    output = Output()
+def settled(scene, images, output):
+    """Whether the deploy of the first release can go on, with these images there."""
     scene.ports.containers = SimpleNamespace(has_image=lambda image: image in images)
-    thread = threading.Thread(target=await_image, args=(scene.ports, scene.known, data, output))
-    thread.start()
-    return thread, output
+    return image_settled(scene.ports, scene.known, scene.created, output)
 
 
-def test_a_deploy_waits_until_its_image_is_there_again():
-    scene = Scene()
-    thread, output = waiting(scene, scene.created.data, {HERE})
+def test_a_deploy_whose_image_is_not_there_is_put_off_and_its_pusher_told_once():
+    scene, output = Scene(), Output()
+    assert not settled(scene, {HERE}, output)
+    assert not settled(scene, {HERE}, output)
+    assert output.lines == ["       Its image is not on this host; waiting until it is built again"]
     scene.restored()
-    thread.join(10)
-    assert not thread.is_alive()
-    assert len(output.lines) <= 1
+    assert settled(scene, {HERE}, output)
+    assert len(output.lines) == 1
 
 
-def test_a_deploy_waits_until_its_image_is_known_to_be_lost():
+def test_a_deploy_goes_on_to_its_failure_once_its_image_is_known_to_be_lost():
     scene = Scene()
-    thread, _ = waiting(scene, scene.created.data, set())
+    assert not settled(scene, set(), Output())
     scene.lost()
-    thread.join(10)
-    assert not thread.is_alive()
+    assert settled(scene, set(), Output())
 
 
 def test_a_deploy_of_an_image_that_is_there_says_nothing():
-    scene = Scene()
-    thread, output = waiting(scene, scene.created.data, {IMAGE})
-    thread.join(10)
+    scene, output = Scene(), Output()
+    assert settled(scene, {IMAGE}, output)
     assert output.lines == []
 
 
