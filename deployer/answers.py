@@ -1,12 +1,15 @@
 """What the deployer answers over RPC. All values are JSON."""
 
+from collections.abc import Sequence
 from typing import Any
 
+from deployer import health, mend
 from deployer import logs as app_logs
 from deployer.ports import Ports
 from deployer.state import App, identity
 from services import names, usage
-from services.errors import Refused
+from services.errors import Refused, Unavailable
+from services.events import Slot
 
 Json = dict[str, Any]
 
@@ -41,27 +44,45 @@ def logs(ports: Ports, name: str, lines: int | None, process: str | None, since:
     return {"lines": rows, "cursor": found[-1].time if found else since}
 
 
-def endpoints(ports: Ports, app: str, release: int) -> list[str]:
+def endpoints(ports: Ports, app: str, release: int) -> list[str] | None:
     """Where the web containers of a release that is to be routed answer, `address:port`.
 
     Each is checked: the container with the slot's labels runs at the slot's address. Raises Refused for one that does
-    not, so that nothing is ever routed to another app's container.
+    not, so that nothing is ever routed to another app's container; Unavailable while one that is gone, as on another
+    host, comes up again. None while the image for that is made again, which takes as long as a build.
     """
     ports.projections.catch_up()
     known = ports.state.apps.get(app)
-    served = known and (known.candidate if known.candidate and known.candidate.release == release else known.current)
-    if not known or not served or served.release != release:
+    served = next((each for each in known.standing() if each.release == release), None) if known else None
+    if not known or not served:
         raise Refused(f"v{release} has no containers to be routed to")
     found = {container.identity: container for container in ports.containers.list(app)}
-    upstreams = []
-    for slot in served.slots:
-        if slot.process != "web":
-            continue
-        container = found.get(identity(slot))
-        if container is None or container.address != slot.address or container.state != "running":
+    if gone := [slot for slot in served.slots if identity(slot) not in found]:
+        refuse_gone(ports, known, gone)
+        return None
+    web = [slot for slot in served.slots if slot.process == health.WEB]
+    for slot in web:
+        container = found[identity(slot)]
+        if container.address != slot.address or container.state != "running":
             raise Refused(f"{known.name} web.{slot.number} does not run at {slot.address}")
-        upstreams.append(f"{slot.address}:{slot.port}")
-    return upstreams
+        if not health.accepts(slot.address, slot.port):
+            raise Unavailable(f"{known.name} web.{slot.number} does not accept connections at {slot.address}")
+    return [f"{slot.address}:{slot.port}" for slot in web]
+
+
+def refuse_gone(ports: Ports, app: App, gone: Sequence[Slot]) -> None:
+    """Raise Unavailable if these containers can be brought up again, which mending does, or Refused if one cannot.
+
+    Returns while one waits for its image.
+    """
+    for slot in gone:
+        release = mend.release_of(app, slot)
+        if reason := app.lost.get(release.image):
+            raise Refused(f"the image of v{release.number} is gone and could not be made again: {reason}")
+        if not ports.containers.has_image(app.image(release)):
+            return
+    ports.look.set()
+    raise Unavailable(f"{app.name} {gone[0].process}.{gone[0].number} is gone and is brought up again")
 
 
 def disk(ports: Ports) -> Json:

@@ -130,15 +130,17 @@ def is_stray(container: Found, wanted: Mapping[Identity, str]) -> bool:
 def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> None:
     """Bring up what should serve and does not, unless Docker gave up on it or it ended a moment ago.
 
-    `there` are the app's containers as they were listed a while ago.
+    Of what came up to serve next, only what is gone: that happens to it on another host. `there` are the app's
+    containers as they were listed a while ago.
     """
-    slots = app.current.slots if app.current else ()
+    serving = app.current.slots if app.current else ()
+    slots = dict.fromkeys(slot for standing in app.standing() for slot in standing.slots)
     found = {container.identity: container for container in there}
     if any(identity(slot) not in found for slot in slots):  # it may have come up since, and be routed by now
         found = {container.identity: container for container in ports.containers.list(app.id)}
     for slot in slots:
         container = found.get(identity(slot))
-        if container and container.state in ("running", "restarting", "paused"):
+        if container and (slot not in serving or container.state in ("running", "restarting", "paused")):
             continue
         if container is None and not ports.containers.has_image(app.image(release_of(app, slot))):
             continue  # the builder makes it again, and then we are woken
@@ -147,25 +149,28 @@ def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> N
             continue
         log.info("starting %s.%s.%d", app.name, slot.process, slot.number)
         if container is None:
-            recreate(ports, app, slot)
+            recreate(ports, app, slot, slot in serving)
         else:
             ports.containers.start(container.id)
     hand_over_names(ports, app, found.values())
 
 
 def release_of(app: App, slot: Slot) -> ReleaseCreated:
-    """The release that a serving slot's container comes from."""
+    """The release that a standing slot's container comes from."""
     return next(r.data for r in app.releases.values() if r.id == slot.made_by)
 
 
-def recreate(ports: Ports, app: App, slot: Slot) -> None:
-    """Make and start a serving container that is gone, the same at the same address."""
+def recreate(ports: Ports, app: App, slot: Slot, serves: bool) -> None:
+    """Make and start a container that is gone, the same at the same address."""
     release = release_of(app, slot)
     config = ports.keyring.open_all(app.id, release.config)
     name = spec.container_name(ports.settings, app.name, slot)
+    if not serves:
+        name = candidate.first_name(ports, app, release.number, slot)
     container = ports.containers.create(spec.container(ports.settings, app, release, slot, config, name))
     ports.containers.start(container)
-    ports.containers.serve(container, name)
+    if serves:
+        ports.containers.serve(container, name)
 
 
 def hand_over_names(ports: Ports, app: App, there: Collection[Found]) -> None:

@@ -1,4 +1,4 @@
-"""Another network, as on another host: what serves is given addresses of it, and mending does the rest."""
+"""Another network, as on another host: what stands is given addresses of it, and mending does the rest."""
 
 import ipaddress
 import logging
@@ -6,7 +6,7 @@ from functools import partial
 
 from deployer import plan
 from deployer.ports import Ports
-from deployer.state import App
+from deployer.state import App, identity
 from services.chain import Cause, Draft
 from services.decide import Decision, commit
 from services.events import ADDRESSES, AddressesTaken, ContainersMoved, Slot, work_stream
@@ -15,7 +15,7 @@ log = logging.getLogger("pushlog.deployer")
 
 
 def into(ports: Ports, subnet: str) -> None:
-    """Give the current releases' containers that the network cannot have addresses of `subnet`.
+    """Give the standing containers that the network cannot have addresses of `subnet`.
 
     Raises Unavailable when it is full.
     """
@@ -26,8 +26,8 @@ def into(ports: Ports, subnet: str) -> None:
             log.info("%s has addresses of %s now", recorded[0].subject, subnet)
 
 
-def astray(app: App, subnet: str) -> list[Slot]:
-    """The serving slots whose addresses are none of the network."""
+def astray(app: App, subnet: str) -> set[Slot]:
+    """The standing slots whose addresses are none of the network."""
     network = ipaddress.ip_network(subnet)
 
     def inside(slot: Slot) -> bool:
@@ -36,19 +36,27 @@ def astray(app: App, subnet: str) -> list[Slot]:
         except ValueError:  # the log is another's, and this is no address
             return False
 
-    return [slot for slot in (app.current.slots if app.current else ()) if not inside(slot)]
+    return {slot for serving in app.standing() for slot in serving.slots if not inside(slot)}
 
 
 def decide(ports: Ports, id_: str, subnet: str) -> Decision:
-    """What is recorded of an app that moves; nothing when it is gone, or has its place."""
+    """What is recorded of an app that moves; nothing when it is gone, or has its place.
+
+    A container that a release and the next one share goes to one place.
+    """
     app = ports.state.apps.get(id_)
-    if app is None or app.current is None or not (leaving := astray(app, subnet)):
+    if app is None or not (leaving := astray(app, subnet)):
         return Decision([])
-    release = app.releases[app.current.release]
-    free = plan.addresses(subnet, ports.state.addresses(), f"{release.id}/moved")
-    taken = {slot: next(free) for slot in leaving}
-    slots = [slot.model_copy(update={"address": taken.get(slot, slot.address)}) for slot in app.current.slots]
-    moved = ContainersMoved(app=id_, release=app.current.release, slots=slots)
-    addresses = AddressesTaken(app=id_, addresses=list(taken.values()))
-    drafts = [Draft(work_stream(release.id), app.name, moved), Draft(ADDRESSES, app.name, addresses)]
+    free = plan.addresses(subnet, ports.state.addresses(), f"{id_}/moved")
+    places = {identity(slot): slot.address for slot in app.slots() if slot not in leaving}
+    taken, drafts = [], []
+    for serving in app.standing():
+        for slot in serving.slots:
+            if identity(slot) not in places:
+                taken.append(places.setdefault(identity(slot), next(free)))
+        if leaving.intersection(serving.slots):
+            slots = [slot.model_copy(update={"address": places[identity(slot)]}) for slot in serving.slots]
+            moved = ContainersMoved(app=id_, release=serving.release, slots=slots)
+            drafts.append(Draft(work_stream(app.releases[serving.release].id), app.name, moved))
+    drafts.append(Draft(ADDRESSES, app.name, AddressesTaken(app=id_, addresses=taken)))
     return Decision(drafts, {ADDRESSES: ports.state.version})

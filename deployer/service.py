@@ -94,7 +94,7 @@ class Service:
         return answers.disk(self.ports)
 
     @rpc
-    def endpoints(self, app: str, release: int) -> list[str]:
+    def endpoints(self, app: str, release: int) -> list[str] | None:
         return answers.endpoints(self.ports, app, release)
 
     @rpc

@@ -23,6 +23,7 @@ from services.events import (
     ReleaseRetired,
     RetireFailed,
     RoutePublished,
+    RouteRejected,
     Slot,
     types_in,
 )
@@ -38,11 +39,12 @@ def identity(slot: Slot) -> Identity:
 
 @dataclass(frozen=True)
 class Serving:
-    """A release's containers."""
+    """A release's containers. `up` tells that they came up once: what of them is gone since is brought up again."""
 
     release: int
     attempt: int
     slots: tuple[Slot, ...]
+    up: bool = False
 
 
 @dataclass
@@ -79,6 +81,10 @@ class App:
     def slots(self) -> list[Slot]:
         """Every slot whose container should exist."""
         return list(dict.fromkeys(slot for serving in self.servings() for slot in serving.slots))
+
+    def standing(self) -> list[Serving]:
+        """What serves, and what came up to serve next."""
+        return [serving for serving in (self.current, self.candidate) if serving and serving.up]
 
     def servings(self) -> list[Serving]:
         """Those of which containers should exist."""
@@ -140,16 +146,21 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
         case ImageLost(image=image, reason=reason):
             app.lost[image] = reason
         case ContainersMoved(release=release, slots=slots):
-            if app.current and app.current.release == release:
+            if app.candidate and app.candidate.release == release:
+                app.candidate = replace(app.candidate, slots=tuple(slots))
+            elif app.current and app.current.release == release:
                 app.current = replace(app.current, slots=tuple(slots))
         case DeployStarted(release=release) | DeploySucceeded(release=release) as data:
             app.attempts[release] = data.attempt
-            app.candidate = Serving(release, data.attempt, tuple(data.slots))
+            app.candidate = Serving(release, data.attempt, tuple(data.slots), isinstance(data, DeploySucceeded))
+        case RouteRejected(release=release):
+            if app.candidate and app.candidate.release == release:
+                app.candidate = replace(app.candidate, up=False)
         case DeployFailed(release=release):
             app.failed.add(release)
             app.candidate = None
         case RoutePublished(release=release):
-            after = app.candidate or Serving(release, 0, ())
+            after = replace(app.candidate or Serving(release, 0, ()), up=True)
             kept = set(map(identity, after.slots))
             if app.current and (left := tuple(s for s in app.current.slots if identity(s) not in kept)):
                 app.retiring.append(Serving(app.current.release, app.current.attempt, left))

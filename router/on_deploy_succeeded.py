@@ -19,6 +19,8 @@ def on_deploy_succeeded(deploy: Recorded[DeploySucceeded], ports: Ports, call: C
         return
     try:
         route = wanted(deploy.data, app, call)
+        if route is None:
+            return
         try:
             if not switch(ports, app, route, lambda: conclude(ports.log, deploy, route, "router")):
                 ports.mend()  # it had an outcome already, and nginx is to serve that
@@ -51,14 +53,17 @@ def put_back(ports: Ports, reason: str) -> str:
     return reason
 
 
-def wanted(deploy: DeploySucceeded, app: App, call: Callable[..., Any]) -> RoutePublished:
-    """The route of a deployed release. The deployer checks its containers; Refused if one is not there.
+def wanted(deploy: DeploySucceeded, app: App, call: Callable[..., Any]) -> RoutePublished | None:
+    """The route of a deployed release; None while its containers wait for their image, as on another host.
 
-    It is asked without a web process, too: of an app that was had back none of the containers that came up before are.
+    The deployer checks the containers, without a web process, too: Refused if one does not run, Unavailable if it is
+    brought up again.
     """
     release = app.releases[deploy.release]
     has_web = "web" in release.processes
     upstreams = call("deployer", "endpoints", app=app.id, release=deploy.release)
+    if upstreams is None:
+        return None
     return RoutePublished(
         app=app.id,
         release=deploy.release,

@@ -8,7 +8,15 @@ from router.on_app_destroyed import on_app_destroyed
 from router.on_deploy_succeeded import given_up, on_deploy_succeeded
 from services import past
 from services.bus import Calls, Port, rpc
-from services.events import AppDestroyed, DeploySucceeded, Recorded, RoutePublished, RouteRejected
+from services.events import (
+    AppDestroyed,
+    DeploySucceeded,
+    ImageLost,
+    ImageRestored,
+    Recorded,
+    RoutePublished,
+    RouteRejected,
+)
 from services.hops import at_start, on
 
 EVERY = 5.0
@@ -21,7 +29,13 @@ class Service:
     ports = Port(ports.build)
     call = Calls()
 
-    @on(DeploySucceeded, until=(RoutePublished, RouteRejected), gives_up=given_up, limit=20)
+    @on(
+        DeploySucceeded,
+        until=(RoutePublished, RouteRejected),
+        gives_up=given_up,
+        limit=20,
+        news=(ImageRestored, ImageLost),
+    )
     def deploy_succeeded(self, deploy: Recorded[DeploySucceeded]) -> None:
         on_deploy_succeeded(deploy, self.ports, self.call)
 

@@ -411,7 +411,7 @@ class AddressesTaken(AppEvent, type="addresses.taken", emitter="deployer", termi
 
 
 class ContainersMoved(AppEvent, type="containers.moved", emitter="deployer", terminal=True):
-    """The current release's containers answer elsewhere from here on: the apps' network has other addresses now."""
+    """A release's containers answer elsewhere from here on: the apps' network has other addresses now."""
 
     release: int
     slots: list[Slot]

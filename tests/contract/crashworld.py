@@ -8,6 +8,7 @@ import os
 import socket
 import warnings
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -30,6 +31,7 @@ import builder.on_app_shredded
 import configsvc.answers
 import configsvc.on_app_shredded
 import deployer.mend
+import deployer.move
 from deployer.answers import endpoints
 from deployer.containers import ContainerRefused, Found, Look
 from deployer.logs import Archive
@@ -38,7 +40,7 @@ from router.nginx import RouteRefused
 from services.agenda import Agenda
 from services.chain import Cause, Draft, uuid7
 from services.decide import give_up
-from services.errors import PushlogError
+from services.errors import PushlogError, Unavailable
 from services.eventlog import EventLog
 from services.events import Event, PushReceived, Recorded, app_stream
 from services.keyring import Keyring
@@ -49,6 +51,7 @@ from tests.unit.trees import write_tar
 
 APP = "aaaaaaaa-0000-4000-8000-000000000001"
 SUBNET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}.0/24"
+ELSEWHERE = f"127.{1 + os.getpid() % 63}.{os.getpid() // 63 % 256}.0/24"
 CAUSE = {"source": "gitreceiver", "actor": "tester SHA256:x"}
 
 
@@ -111,7 +114,8 @@ class Fused:
 class Api:
     """Docker as the builder sees it: it makes images of containers that never start."""
 
-    def __init__(self) -> None:
+    def __init__(self, subnet: str = SUBNET) -> None:
+        self.subnet = subnet
         self.made: dict[str, dict[str, str]] = {}
         self.images_made: set[str] = set()
 
@@ -152,14 +156,14 @@ class Api:
         return []
 
     def networks(self, **filters: Any) -> list[dict[str, Any]]:
-        return [{"Name": network_name(settings(Path("/"))), "IPAM": {"Config": [{"Subnet": SUBNET}]}}]
+        return [{"Name": network_name(settings(Path("/"))), "IPAM": {"Config": [{"Subnet": self.subnet}]}}]
 
 
 class Engine:
     """A Docker client: the stack's image, and the API."""
 
-    def __init__(self) -> None:
-        self.api = Api()
+    def __init__(self, subnet: str = SUBNET) -> None:
+        self.api = Api(subnet)
         self.images = SimpleNamespace(get=self._image)
 
     def _image(self, name: str) -> Any:
@@ -269,6 +273,11 @@ class World:
         self.docker, self.containers, self.nginx = Engine(), Boxes(), Proxy()
         self.now = 0.0
 
+    def move(self, subnet: str) -> None:
+        """Have nothing but the log and what stands beside it, as an import on another host does."""
+        self.close()
+        self.docker, self.containers, self.nginx = Engine(subnet), Boxes(), Proxy()
+
     def close(self) -> None:
         """Let go of sockets."""
         for identifier in list(self.containers.boxes):
@@ -341,6 +350,7 @@ class Process:
                 if not any(pending.items for pending, *_ in self.hops):
                     return
                 self.world.now += min(agenda.rest() for _, agenda, *_ in self.hops)
+                self.look()
         raise AssertionError(f"{[list(pending.items.values()) for pending, *_ in self.hops]} are never done")
 
     def start(self) -> None:
@@ -377,8 +387,14 @@ class Process:
         """What each service does when it has started."""
         configsvc.on_app_shredded.mend(self.configsvc)
         builder.on_app_shredded.mend(self.builder)
-        deployer.mend.everything(self.deployer, deployer.mend.Pauses({}))
+        self.look()
         self.router.mend()
+
+    def look(self) -> None:
+        """What the deployer does every now and then."""
+        with suppress(Unavailable):
+            deployer.move.into(self.deployer, self.deployer.subnet())
+            deployer.mend.everything(self.deployer, deployer.mend.Pauses({}))
 
     def create(self) -> None:
         """Create the app."""

@@ -1,15 +1,17 @@
 """What the services know and do where the network has other addresses, and where images are not there."""
 
+import threading
 from types import SimpleNamespace
 
 import pytest
 
 from builder.state import State as BuilderState
 from deployer import move, spec
+from deployer.answers import endpoints
 from deployer.on_release_created import Hopeless, image_settled, refuse_hopeless
 from deployer.state import State as DeployerState
 from router.state import State as RouterState
-from services.errors import Unavailable
+from services.errors import Refused, Unavailable
 from services.events import (
     DeployFailed,
     DeployStarted,
@@ -17,6 +19,7 @@ from services.events import (
     ImageLost,
     ImageRestored,
     RoutePublished,
+    RouteRejected,
 )
 from services.settings import Settings
 from tests.unit.story import APP, IMAGE, OTHER, Story, release, slot
@@ -38,7 +41,13 @@ class Scene(Story):
         self.created = self.record(release(formation={"web": 2}))
         self.slots = [slot(1, made_by=self.created.id), slot(2, made_by=self.created.id)]
         self.deployed(self.created, self.slots)
-        self.ports = SimpleNamespace(log=self.log, projections=self.projections, state=self.deployer, waiting=set())
+        self.ports = SimpleNamespace(
+            log=self.log,
+            projections=self.projections,
+            state=self.deployer,
+            waiting=set(),
+            look=threading.Event(),
+        )
 
     def deployed(self, created, slots, hosts=("hello.localhost",)):
         """Record that a release serves."""
@@ -121,6 +130,69 @@ def test_an_app_without_web_has_no_route_to_lead_anywhere():
     before = scene.router.apps[APP].route
     move.into(scene.ports, SUBNET)
     assert scene.router.apps[APP].route == before
+
+
+def test_what_came_up_to_serve_next_moves_too_and_what_both_have_goes_to_one_place():
+    scene = Scene()
+    own = slot(2, made_by="next")
+    created = came_up(scene, [scene.slots[0], own])
+    move.into(scene.ports, SUBNET)
+    now, later = scene.known.current.slots, scene.known.candidate.slots
+    assert now[0] == later[0]
+    assert len({each.address for each in (*now, *later)}) == 3
+    assert move.astray(scene.known, SUBNET) == set()
+    assert scene.log.read(scene.log.head().position - 2)[0].stream == f"work/{created.id}"
+    assert scene.router.apps[APP].route.upstreams == [f"{each.address}:5000" for each in now]
+
+
+def test_what_is_still_coming_up_moves_nowhere():
+    scene = Scene()
+    created = scene.record(release(2))
+    scene.after(created, DeployStarted(app=APP, release=2, attempt=1, slots=[slot(9)]))
+    move.into(scene.ports, SUBNET)
+    assert scene.known.candidate.slots == (slot(9),)
+
+
+# What came up elsewhere and was not routed there
+
+
+def came_up(scene, slots=None):
+    """Record that the release v2 came up and is not routed yet."""
+    created = scene.record(release(2))
+    slots = slots or [slot(1, made_by=created.id)]
+    for event in (DeployStarted, DeploySucceeded):
+        scene.after(created, event(app=APP, release=2, attempt=1, slots=slots))
+    return created
+
+
+def asked(scene, images):
+    """Where v2 answers, on a host that has these images and no container."""
+    scene.ports.containers = SimpleNamespace(list=lambda app: [], has_image=lambda image: image in images)
+    return endpoints(scene.ports, APP, 2)
+
+
+def test_containers_that_are_gone_are_waited_for():
+    scene = Scene()
+    came_up(scene)
+    with pytest.raises(Unavailable, match=r"hello web\.1 is gone and is brought up again"):
+        asked(scene, {IMAGE})
+    assert scene.ports.look.is_set()
+
+
+def test_so_is_the_image_that_they_need_unless_it_is_lost():
+    scene = Scene()
+    came_up(scene)
+    assert asked(scene, set()) is None
+    scene.lost()
+    with pytest.raises(Refused, match="a package is gone"):
+        asked(scene, set())
+
+
+def test_what_was_rejected_has_no_containers_to_be_routed_to():
+    scene = Scene()
+    scene.after(came_up(scene), RouteRejected(app=APP, release=2, attempt=1, reason="no"))
+    with pytest.raises(Refused, match="v2 has no containers"):
+        asked(scene, {IMAGE})
 
 
 # The images
