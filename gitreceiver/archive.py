@@ -29,6 +29,7 @@ BLOB = r"blobs/([0-9a-f]{64})"
 NAMES = re.compile("|".join([*map(re.escape, (HEADER, EVENTS, KEYRING, IMAGES, MANIFEST)), PACK, BLOB]))
 CHUNK = 256 * 1024
 JSON_LIMIT = 64 << 20
+ABOUT_LIMIT = 64 << 10
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
 
@@ -48,10 +49,10 @@ class Part(NamedTuple):
     size: int
     chunks: Iterator[bytes]
 
-    def json(self) -> Json:
+    def json(self, limit: int = JSON_LIMIT) -> Json:
         """The JSON object that a small part is. Raises BadBackup."""
-        if self.size > JSON_LIMIT:
-            raise BadBackup(f"the backup's {self.name} is too large: {self.size} bytes; allowed are {JSON_LIMIT}")
+        if self.size > limit:
+            raise BadBackup(f"the backup's {self.name} is too large: {self.size} bytes; allowed are {limit}")
         try:
             value = json.loads(b"".join(self.chunks))
         except (ValueError, RecursionError):
@@ -110,9 +111,9 @@ class Reader:
             header = None
         if header is None or header.name != HEADER:
             raise BadBackup("this is no backup of Pushlog's; allowed is what backup:export wrote")
-        self.about = _measured(header, self._seen).json()
+        self.about = _measured(header, self._seen).json(ABOUT_LIMIT)
         version = self.about.get("format")
-        if not isinstance(version, int) or version < 1:
+        if type(version) is not int or version < 1:
             raise BadBackup("the backup is damaged: it does not say which format it has")
         if version > FORMAT:
             raise BadBackup(f"the backup has format {version}, newer than this Pushlog's {FORMAT}; upgrade Pushlog")
@@ -144,7 +145,7 @@ class Source:
         block = b"".join(self.exactly(BLOCK))
         try:
             info = tarfile.TarInfo.frombuf(block, "ascii", "strict")
-            plain = NAMES.fullmatch(info.name) is not None and block == _header(info.name, info.size)
+            plain = info.size >= 0 and NAMES.fullmatch(info.name) is not None and block == _header(info.name, info.size)
         except (tarfile.HeaderError, ValueError, OverflowError):
             return None
         if not plain:

@@ -65,7 +65,8 @@ def summary(backup: Staged, wanted: Wanted, position: int) -> Json:
 
 
 def apply(ports: Ports, backup: Staged, wanted: Wanted, position: int, say: Say) -> None:
-    """Bring everything into place, and last the log."""
+    """Bring everything into place, and last the log. Raises Refused when something was recorded meanwhile."""
+    refuse_events(ports.log.head())
     for app, trees in wanted.blobs().items():
         for tree in trees:
             if not place_blob(ports, backup, app, tree):

@@ -4,9 +4,11 @@ import importlib
 import json
 import time
 from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
 from typing import cast
 
 from gitreceiver.archive import BadBackup
+from gitreceiver.sound import Sound
 from gitreceiver.wanted import Wanted
 from services import chain
 from services.chain import Row
@@ -20,31 +22,59 @@ from services.runner import SERVICES
 
 LINE_LIMIT = 128 << 20
 NUMBERS = ("position", "version", "schema")
+LARGEST = (1 << 63) - 1
+"""What fits a column of numbers, and so a number in an event too."""
 IDS = ("id", "correlationid", "causationid")
+TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
 DAMAGED = "the backup is damaged: its events are not what Pushlog writes"
 
 
 class Patient:
-    """A log that is read while others have a turn between its pages."""
+    """A backup's log, read while others have a turn between its pages."""
 
     def __init__(self, log: EventLog) -> None:
         self._log = log
 
     def read(self, after: int = 0, limit: int = chain.PAGE) -> list[Recorded[Event]]:
-        """See EventLog.read."""
+        """See EventLog.read. Raises BadBackup for data that no log was given."""
         time.sleep(0)
-        return self._log.read(after, limit)
+        return [plain(stored) for stored in self._log.rows(after, limit)]
+
+
+def plain(stored: Row) -> Recorded[Event]:
+    """The event of a row whose data are spelled as a log spells them: each key once, and no number beyond the columns'.
+
+    Raises BrokenLog as `recorded`, and BadBackup.
+    """
+    event, data = chain.recorded(stored), stored[14]
+    try:
+        if chain.canonical(json.loads(data, parse_int=small, parse_float=small)) == data:
+            return event
+    except (ValueError, RecursionError):
+        pass
+    raise BadBackup(f"the backup is damaged: the data of its event {stored[0]} are not spelled as Pushlog does")
+
+
+def small(digits: str) -> int:
+    """The whole number that fits a column. Raises ValueError."""
+    if len(digits) > len(str(LARGEST)) or abs(int(digits)) > LARGEST:
+        raise ValueError(digits)
+    return int(digits)
 
 
 def rows(chunks: Iterable[bytes]) -> Iterator[Row]:
     """The rows that lines of JSON are, of the shape that every log's have. Raises BadBackup for others."""
-    rest = b""
+    begun, size = list[bytes](), 0  # a long line is put together once, not with each chunk
     for chunk in chunks:
-        *whole, rest = (rest + chunk).split(b"\n")
-        yield from map(row, whole)
-        if len(rest) > LINE_LIMIT:
+        first, *others = chunk.split(b"\n")
+        begun.append(first)
+        size += len(first)
+        if size > LINE_LIMIT:
             raise BadBackup(DAMAGED)
-    if rest:
+        for other in others:
+            yield row(b"".join(begun))
+            begun, size = [other], len(other)
+    if size:
         raise BadBackup(DAMAGED)
 
 
@@ -66,9 +96,19 @@ def row(line: bytes) -> Row:
         raise BadBackup(DAMAGED)
     if not all(type(text) is str and "\0" not in text for text in texts):
         raise BadBackup(DAMAGED)
-    if not named["id"] or any(named[name] and not matches(UUID_PATTERN, named[name]) for name in IDS):
+    if any(not matches(UUID_PATTERN, named[name]) for name in IDS if named[name] or name != "causationid"):
+        raise BadBackup(DAMAGED)
+    if not is_time(named["time"]):
         raise BadBackup(DAMAGED)
     return tuple(values)
+
+
+def is_time(text: str) -> bool:
+    """Whether `text` is a time as the log spells it."""
+    try:
+        return matches(TIME, text) and datetime.fromisoformat(text).tzinfo == UTC
+    except ValueError:  # the 31st of February
+        return False
 
 
 def replay(log: EventLog) -> Wanted:
@@ -76,7 +116,8 @@ def replay(log: EventLog) -> Wanted:
 
     Raises BadBackup for an event that this Pushlog does not know, whose names it would refuse, or that makes no state.
     """
-    wanted, projections = Wanted(), Projections(cast(EventLog, Patient(log)))
+    wanted, sound, projections = Wanted(), Sound(), Projections(cast(EventLog, Patient(log)))
+    projections.add(sound)
     projections.add(wanted)
     for service in SERVICES:
         projections.add(importlib.import_module(f"{service}.state").State())
@@ -84,8 +125,17 @@ def replay(log: EventLog) -> Wanted:
         projections.catch_up()
     except BrokenLog as error:
         raise BadBackup(str(error).replace("the log holds", "the backup holds", 1)) from None
-    except (LookupError, ValueError, TypeError, AttributeError, StopIteration) as error:
+    except (
+        LookupError,
+        ValueError,
+        TypeError,
+        AttributeError,
+        StopIteration,
+        ArithmeticError,
+        AssertionError,
+    ) as error:
         raise BadBackup(f"the backup's events make no state: {type(error).__name__} {error}") from None
+    sound.end()
     return wanted
 
 

@@ -101,16 +101,19 @@ def _unpack(reader: Reader, log: SqlLog, passphrase: str | None, room: Room, kee
     head = _take_events(_expected(each, EVENTS), log, reader, room)
     keys = sealing.opened(_expected(each, KEYRING).json(), passphrase)
     found = Staged(head, log, keys, replay.replay(log))
+    expected = {*found.wanted.names(), IMAGES}
+    if keys.keys() - found.wanted.apps.keys():
+        raise BadBackup("the backup is damaged: its keyring has a key of no app")
     for part in each:
         found.parts += 1
+        if part.name not in expected:  # so what is kept in memory of parts is no more than of the events
+            raise BadBackup(f"the backup is damaged: {part.name} is of no app, or stands in the wrong place")
         if pack := re.fullmatch(PACK, part.name):
             found.repositories[pack[1]] = _take_pack(part, room.repositories / f"{pack[1]}.git")
         elif blob := re.fullmatch(BLOB, part.name):
             found.blobs[f"sha256:{blob[1]}"] = _take_blob(part, blob[1], room.blobs / blob[1] if keep else None)
-        elif part.name == IMAGES:
-            found.images = _take_images(part, room.repositories / IMAGES)
         else:
-            raise BadBackup(f"the backup is damaged: {part.name} stands in the wrong place")
+            found.images = _take_images(part, room.repositories / IMAGES)
     for app, repository in found.repositories.items():
         _check_objects(found.wanted.apps.get(app), repository)
     return found

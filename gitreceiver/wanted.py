@@ -86,6 +86,13 @@ class Wanted:
                 if known := self.apps.get(getattr(data, "app", "")):
                     evolve_app(known, event)
 
+    def names(self) -> set[str]:
+        """The parts that an archive may have of the apps: their repositories, and the source of any push."""
+        sources = {tree.source for app in self.apps.values() for tree in app.pushes.values()}
+        return {f"repositories/{app}.pack" for app in self.apps} | {
+            f"blobs/{s.removeprefix('sha256:')}" for s in sources
+        }
+
     def blobs(self) -> dict[str, list[Tree]]:
         """Each app's trees, by its uuid, with each blob once."""
         return {id_: list({tree.source: tree for tree in app.trees()}.values()) for id_, app in self.apps.items()}

@@ -81,6 +81,16 @@ def rows(random: Random, apps: int = 50, mortality: float = 0.0005) -> Iterator[
             yield row
 
 
+def whole(rows: Iterator[chain.Row], least: int) -> Iterator[chain.Row]:
+    """The first `least` rows, and more up to the end of an append."""
+    last: chain.Row | None = None
+    story = [chain.COLUMNS.index(name) for name in ("time", "correlationid", "causationid")]
+    for row in rows:
+        if last and row[0] > least and any(row[at] != last[at] for at in story):
+            return
+        yield (last := row)
+
+
 def steps(random: Random, apps: int, mortality: float) -> Iterator[Step]:
     """What is appended to such a log, one append after the other; so many `apps` live at any time.
 

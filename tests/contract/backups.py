@@ -1,5 +1,6 @@
 """Instances without anything that runs: a log, a keyring, blobs and repositories, to be exported and imported into."""
 
+import errno
 import io
 import os
 import tarfile
@@ -142,8 +143,15 @@ def exported(parts: Ports, passphrase: str | None = None) -> tuple[bytes, list[s
 
 
 def reading(archive: bytes) -> Callable[[int], bytes]:
-    """What reads an archive, as its stream would come."""
-    return io.BytesIO(archive).read
+    """What reads an archive, as its stream would come; like os.read it gives nothing to who asks for less than that."""
+    stream = io.BytesIO(archive)
+
+    def read(size: int) -> bytes:
+        if size < 0:
+            raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
+        return stream.read(size)
+
+    return read
 
 
 def imported(

@@ -2,29 +2,51 @@
 
 import io
 import json
+import re
 import tarfile
 import threading
 import tracemalloc
 from collections.abc import Callable, Iterator
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 
 import pytest
 
 from gitreceiver import archive as archives
-from gitreceiver import export, staging
+from gitreceiver import backup, export, staging
 from gitreceiver.archive import FORMAT, HEADER, BadBackup, Writer
 from gitreceiver.ports import Ports
 from gitreceiver.repository import repository
-from services.chain import COLUMNS, GENESIS, Cause, Draft, Head, canonical, row_hash
+from services.chain import COLUMNS, GENESIS, Cause, Draft, Head, canonical, make_rows, row_hash
 from services.errors import BadInput, PushlogError, Refused
-from services.events import AppCreated, AppShredded, NameTaken, app_stream, name_stream
+from services.events import (
+    AppCreated,
+    AppDestroyed,
+    AppShredded,
+    ConfigChanged,
+    DeployStarted,
+    DomainFreed,
+    DomainTaken,
+    Event,
+    FormationChanged,
+    NameFreed,
+    NameTaken,
+    ReleaseCreated,
+    RoutePublished,
+    Slot,
+    app_stream,
+    domain_stream,
+    name_stream,
+)
 from services.moments import moment
 from tests.contract import backups
 from tests.contract.backups import APP, SECRET, contents, exported, files_of, imported, instance, states, verified
 from tests.contract.databases import KINDS
 
 MAIN = "refs/heads/main"
+NOBODY = "0190a8c0-0000-7000-8000-0000000000ff"
+"""No app's uuid."""
 
 
 @pytest.fixture(scope="module")
@@ -247,6 +269,33 @@ def test_a_newer_format_is_refused(good: bytes, new: Ports) -> None:
     assert untouched(new)
 
 
+@pytest.mark.parametrize("version", [True, 0, -1, 1.0, "1", None, [1]])
+def test_a_format_that_is_none_is_refused(good: bytes, new: Ports, version: object) -> None:
+    with pytest.raises(BadBackup, match="does not say which format it has"):
+        imported(new, rewritten(good, lambda parts: None, {"format": version}))
+    assert untouched(new)
+
+
+def test_a_header_that_is_a_book_is_refused(good: bytes, new: Ports) -> None:
+    with pytest.raises(BadBackup, match="too large"):
+        imported(new, rewritten(good, lambda parts: None, {"instance": "x" * 100_000}))
+
+
+def test_what_is_recorded_while_a_backup_is_read_refuses_it_before_any_file_has_its_place(
+    good: bytes, new: Ports
+) -> None:
+    archive = io.BytesIO(good)
+
+    def read(size: int) -> bytes:
+        if not new.log.head().position:
+            backups.record(new, backups.beginning())
+        return archive.read(size)
+
+    with pytest.raises(Refused, match="has 2 events already"):
+        backup.import_(new, read, None, lambda line: None, None, False)
+    assert (new.log.head().position, files_of(new), new.keyring.data_keys()) == (2, {}, {})
+
+
 def changed_row(column: str, value: object) -> Callable[[dict[str, bytes]], None]:
     """Gives the last row of the events another value, and the hash that it then has."""
 
@@ -271,6 +320,13 @@ HOSTILE = [
     ("version", 1 << 64, "not what Pushlog writes"),
     ("version", 77, "append-only"),
     ("version", True, "not what Pushlog writes"),
+    ("correlationid", "", "not what Pushlog writes"),
+    ("time", "", "not what Pushlog writes"),
+    ("time", "yesterday", "not what Pushlog writes"),
+    ("time", "2026-01-01T00:00:00.000000", "not what Pushlog writes"),
+    ("time", "2026-01-01T00:00:00.000000+14:00", "not what Pushlog writes"),
+    ("time", "2026-02-31T00:00:00.000000Z", "not what Pushlog writes"),
+    ("time", "2026-01-01T00:00:00.000000Z\n", "not what Pushlog writes"),
     ("data", "{", "with a bad"),
     ("data", "[" * 100_000, "with a bad"),
 ]
@@ -311,6 +367,102 @@ def test_events_that_make_no_state_are_refused(good: bytes, new: Ports) -> None:
     assert untouched(new)
 
 
+def followed(good: bytes, *drafts: Draft) -> bytes:
+    """A backup whose log goes on with these events, rightly chained."""
+
+    def change(parts: dict[str, bytes]) -> None:
+        rows = [json.loads(line) for line in parts["events.jsonl"].splitlines()]
+        versions = {row[COLUMNS.index("stream")]: row[COLUMNS.index("version")] for row in rows}
+        more = make_rows(Head(rows[-1][0], rows[-1][-1]), versions, drafts, backups.WHO, rows[-1][8])
+        parts["events.jsonl"] += b"".join(canonical(list(row)).encode() + b"\n" for row in more)
+
+    return rewritten(good, change)
+
+
+def on_app(event: Event, app: str = APP) -> Draft:
+    return Draft(app_stream(app), "real", event)
+
+
+def taken(name: str, app: str, stream: str = "") -> Draft:
+    return Draft(name_stream(stream or name), name, NameTaken(app=app, name=name))
+
+
+RELEASE = ReleaseCreated(app=APP, number=9, change="x", image="sha256:" + "1" * 64, commit="1" * 40, config={},
+                         processes={}, formation={}, domains=[])  # fmt: skip
+SLOT = Slot(process="web", number=1, address="10.77.0.2", port=5000, spec="x", made_by=APP, attempt=1)
+ROUTE = RoutePublished(app=APP, release=8, attempt=1, hosts=[], upstreams=[], replaces=7, push="")
+HOST = "www.example.org"
+CONTRADICTIONS: list[tuple[str, list[Draft]]] = [
+    ("real is taken already", [taken("real", NOBODY)]),
+    ("names are taken", [taken("other", NOBODY)]),
+    ("names are taken", [taken("other", APP)]),
+    ("names are taken", [Draft(name_stream("real"), "real", NameFreed(app=APP, name="real"))]),
+    ("the name ghost is not the app's", [on_app(AppCreated(app=NOBODY, name="ghost"), NOBODY)]),
+    ("there is such an app already", [on_app(AppCreated(app=APP, name="real"))]),
+    ("it stands in another stream", [taken("other", NOBODY, "else")]),
+    ("it stands in another stream", [on_app(AppDestroyed(app=APP, name="real"), NOBODY)]),
+    ("it stands in another stream", [on_app(RELEASE, NOBODY)]),
+    ("ghost is not the app's", [Draft(name_stream("ghost"), "x", NameFreed(app=APP, name="ghost"))]),
+    (
+        "www.example.org is taken already",
+        [Draft(domain_stream(HOST), "real", DomainTaken(app=APP, host=HOST)) for _ in range(2)],
+    ),
+    ("www.example.org is not the app's", [Draft(domain_stream(HOST), "real", DomainFreed(app=APP, host=HOST))]),
+    ("there was no such app", [on_app(RELEASE.model_copy(update={"app": NOBODY}), NOBODY)]),
+    ("release 11 does not follow from release 8", [on_app(RELEASE.model_copy(update={"number": 11}))]),
+    ("release 8 does not follow from release 8", [on_app(RELEASE.model_copy(update={"number": 8}))]),
+    ("web=1000000000; allowed are 0 to 100", [on_app(FormationChanged(app=APP, formation={"web": 10**9}))]),
+    ("web=-1; allowed are 0 to 100", [on_app(RELEASE.model_copy(update={"formation": {"web": -1}}))]),
+    (
+        "is not an address and port",
+        [on_app(ROUTE.model_copy(update={"upstreams": ["10.0.0.1:80; } server { listen 80"]}))],
+    ),
+    ("is not an address and port", [on_app(ROUTE.model_copy(update={"upstreams": ["localhost:80"]}))]),
+    (
+        "is not an address",
+        [
+            on_app(DeployStarted(app=APP, release=8, attempt=1, slots=[SLOT.model_copy(update={"address": "$(id)"})])),
+        ],
+    ),
+    (
+        "no container 1 at port 0",
+        [on_app(DeployStarted(app=APP, release=8, attempt=1, slots=[SLOT.model_copy(update={"port": 0})]))],
+    ),
+    ("make no state", [on_app(ROUTE.model_copy(update={"release": 99}))]),
+]
+
+
+@pytest.mark.parametrize(("said", "drafts"), CONTRADICTIONS)
+def test_events_that_contradict_each_other_are_refused_though_their_chain_is_right(
+    good: bytes, new: Ports, said: str, drafts: list[Draft]
+) -> None:
+    with pytest.raises(BadBackup, match=re.escape(said)):
+        imported(new, followed(good, *drafts))
+    assert untouched(new)
+
+
+SPELLINGS = [
+    '{"app":"%s","attempt":1,"attempt":2}',
+    '{"attempt":1,"app":"%s"}',
+    '{"app": "%s","attempt":1}',
+    '{"app":"%s","attempt":1.0}',
+    '{"app":"%s","attempt":1e3}',
+    '{"app":"%s","attempt":9223372036854775808}',
+    '{"app":"%s","attempt":' + "9" * 4000 + "}",
+]
+
+
+@pytest.mark.parametrize("data", SPELLINGS)
+def test_data_that_are_spelled_otherwise_than_a_log_spells_them_are_refused(good: bytes, new: Ports, data: str) -> None:
+    def change(parts: dict[str, bytes]) -> None:
+        changed_row("type", "build.started")(parts)
+        changed_row("data", data.replace("%s", APP, 1))(parts)
+
+    with pytest.raises(BadBackup, match=r"is damaged|with a bad"):
+        imported(new, rewritten(good, change))
+    assert untouched(new)
+
+
 MEMBERS = [
     ("../../etc/cron.d/x", tarfile.REGTYPE, ""),
     ("/etc/passwd", tarfile.REGTYPE, ""),
@@ -339,10 +491,14 @@ def test_an_entry_that_no_backup_has_is_refused(good: bytes, new: Ports, name: s
     assert untouched(new)
 
 
-def test_an_entry_that_says_to_be_endless_takes_no_room(good: bytes, new: Ports) -> None:
-    info = tarfile.TarInfo("keyring.json")
-    info.size, info.mode = 1 << 50, 0o600
-    with pytest.raises(PushlogError):
+@pytest.mark.parametrize("size", [-1, -(1 << 40), 1 << 50, 1 << 80])
+@pytest.mark.parametrize("name", ["events.jsonl", "keyring.json"])
+def test_an_entry_that_says_to_be_endless_or_less_than_nothing_takes_no_room(
+    good: bytes, new: Ports, size: int, name: str
+) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = size, 0o600
+    with pytest.raises(BadBackup if size < 0 else PushlogError):
         imported(new, backups.with_entry(info, b"", good))
     assert untouched(new)
 
@@ -356,16 +512,37 @@ def test_a_pack_that_is_none_or_lacks_objects_is_refused(good: bytes, new: Ports
 
 
 def test_a_blob_that_its_name_is_not_of_is_refused(good: bytes, new: Ports) -> None:
+    blob = next(name for name in contents(good) if name.startswith("blobs/"))
     with pytest.raises(BadBackup, match="another one than its name says"):
-        imported(new, rewritten(good, lambda parts: parts.update({"blobs/" + "0" * 64: b"other"})))
+        imported(new, rewritten(good, lambda parts: parts.update({blob: b"other"})))
+    assert untouched(new)
+
+
+@pytest.mark.parametrize("name", [f"blobs/{sha256(b'x').hexdigest()}", f"repositories/{NOBODY}.pack"])
+def test_a_part_of_no_app_is_refused(good: bytes, new: Ports, name: str) -> None:
+    with pytest.raises(BadBackup, match="is of no app"):
+        imported(new, rewritten(good, lambda parts: parts.update({name: b"x"})))
     assert untouched(new)
 
 
 @pytest.mark.parametrize(
-    "keys", [{}, {"keys": 5}, {"sealed": False, "keys": {"../x": "00" * 32}}, {"sealed": False, "keys": {APP: "00"}}]
+    "keys",
+    [
+        {},
+        {"keys": 5},
+        {"sealed": False},
+        {"sealed": False, "keys": [[APP, "00" * 32]]},
+        {"sealed": False, "keys": {"../x": "00" * 32}},
+        {"sealed": False, "keys": {APP: "00"}},
+        {"sealed": False, "keys": {APP: "00" * 33}},
+        {"sealed": False, "keys": {APP: None}},
+        {"sealed": False, "keys": {NOBODY: "00" * 32}},
+        {"sealed": True, "keys": {}},
+        {"sealed": True, "salt": "00", "n": 65536, "r": 8, "p": 1 << 30, "keys": {}},
+    ],
 )
 def test_a_keyring_that_is_none_is_refused(good: bytes, new: Ports, keys: object) -> None:
-    with pytest.raises(BadBackup, match="its keyring is not"):
+    with pytest.raises(BadBackup, match="its keyring"):
         imported(new, rewritten(good, lambda parts: parts.update({"keyring.json": json.dumps(keys).encode()})))
     assert untouched(new)
 
@@ -423,11 +600,8 @@ def test_an_export_under_load_is_as_of_its_head(new: Ports, tmp_path: Path) -> N
     done = threading.Event()
 
     def load() -> None:
-        number = 0
         while not done.is_set():
-            number += 1
-            name = f"load-{number}"
-            new.log.append([Draft(name_stream(name), name, NameTaken(app=APP, name=name))], backups.WHO)
+            backups.record(new, [on_app(ConfigChanged(app=APP, unset=["NOTHING"]))])
 
     thread = threading.Thread(target=load)
     thread.start()
