@@ -4,7 +4,7 @@ By the wall clock, because the grace outlasts processes; a log of an older versi
 """
 
 from collections.abc import Callable
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 from configsvc.ports import Ports
 from configsvc.state import App
@@ -40,7 +40,7 @@ def seconds_left(app: App, grace: float, now: datetime) -> float:
     """How long a destroyed app can still be had back."""
     if app.destroyed is None:
         return grace
-    return (datetime.fromisoformat(app.destroyed.time) + timedelta(seconds=grace) - now).total_seconds()
+    return grace - (now - datetime.fromisoformat(app.destroyed.time)).total_seconds()
 
 
 def shred(ports: Ports, destroyed: Recorded[AppDestroyed]) -> None:

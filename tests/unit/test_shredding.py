@@ -1,6 +1,6 @@
 """A destroyed app's grace: how long it can be had back, and what ends that."""
 
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -57,6 +57,14 @@ def test_after_its_grace_it_is_shredded_once_because_of_who_destroyed_it(platfor
     *_, destroyed, shredded = platform.log.read()
     assert (shredded.causationid, shredded.actor) == (destroyed.id, destroyed.actor)
     assert platform.state.gone == {}
+
+
+def test_an_end_that_a_wrong_clock_put_off_to_the_last_of_days_stops_nothing(platform):
+    platform.do(apps.destroy, "hello")
+    gone = platform.state.gone[APP]
+    gone.destroyed = gone.destroyed._replace(time="9999-12-31T23:59:59.999999Z")
+    assert shredding.shred_due(platform.ports, datetime.now(UTC)) == shredding.LOOK
+    assert "app.shredded" not in platform.types
 
 
 def test_two_that_look_at_once_record_it_once(platform):
