@@ -80,6 +80,12 @@ class Keyring:
 
     def data_keys(self) -> dict[str, bytes]:
         """Every app's data key, opened, by the app's uuid. Raises NotOpenable."""
+        try:
+            return self._all()
+        except NotOpenable:  # see _data_key
+            return self._all()
+
+    def _all(self) -> dict[str, bytes]:
         with self._engine.begin() as connection:
             rows = connection.execute(sa.select(table.c.app, table.c.wrapped).order_by(table.c.app)).all()
         return {app: self._unwrap(app, wrapped) for app, wrapped in rows}
@@ -106,14 +112,23 @@ class Keyring:
             if isinstance(self._master, GivenKey) and connection.execute(sa.select(table.c.app)).first() is None:
                 raise Refused("nothing is sealed yet; set PUSHLOG_MASTER_KEY to another key and restart")
         self._master.begin(given)
-        with self._engine.begin() as connection:
-            self._lock(connection, _ROTATING)
-            rows = connection.execute(sa.select(table.c.app, table.c.wrapped)).all()
-            for app, wrapped in rows:
-                again = self.wrap(app, self._unwrap(app, wrapped))
-                connection.execute(table.delete().where(table.c.app == app))
-                connection.execute(_ADD, {"app": app, "wrapped": again})
+        try:
+            with self._engine.begin() as connection:
+                self._lock(connection, _ROTATING)
+                number = self._wrap_all(connection)
+        except BaseException:
+            self._master.fail()
+            raise
         self._leave_no_trace()
+        return number
+
+    def _wrap_all(self, connection: sa.Connection) -> int:
+        """Have the present master key wrap every data key."""
+        rows = connection.execute(sa.select(table.c.app, table.c.wrapped)).all()
+        for app, wrapped in rows:
+            again = self.wrap(app, self._unwrap(app, wrapped))
+            connection.execute(table.delete().where(table.c.app == app))
+            connection.execute(_ADD, {"app": app, "wrapped": again})
         return len(rows)
 
     def settle(self) -> None:

@@ -22,10 +22,13 @@ class MasterKey(Protocol):
         """What wraps. Raises BadInput where no master key stands."""
 
     def known(self) -> list[bytes]:
-        """What may have wrapped, at most two. Raises BadInput where no master key stands."""
+        """What may have wrapped. Raises BadInput where no master key stands."""
 
     def begin(self, given: bytes | None) -> bytes:
         """Have another one wrap from now on; returns it. Raises BadInput for one that is missing, or needless."""
+
+    def fail(self) -> None:
+        """Have no other one wrap after all, as nothing was wrapped by it."""
 
     def settle(self) -> None:
         """Forget the one before."""
@@ -36,6 +39,7 @@ class GivenKey:
 
     def __init__(self, given: bytes) -> None:
         self._keys = [given]
+        self._before, self._settled = given, True
 
     def current(self) -> bytes:
         """See MasterKey."""
@@ -49,13 +53,19 @@ class GivenKey:
         """See MasterKey."""
         if given is None:
             raise BadInput("stdin: PUSHLOG_MASTER_KEY is set, so the new master key is not made here; give it on stdin")
-        if given == self.current():
+        if given == self.current() and self._settled:
             raise BadInput("stdin: that is the master key already; allowed is another one")
-        self._keys = [given, self.current()]
+        self._before, self._settled = self.current(), False
+        self._keys = [given, *(key for key in self._keys if key != given)]
         return given
+
+    def fail(self) -> None:
+        """See MasterKey. The other one stays known: who lost the database while it committed cannot tell."""
+        self._keys.sort(key=self._before.__ne__)
 
     def settle(self) -> None:
         """See MasterKey. Other processes hold the one before until they are restarted, and so does this one."""
+        self._settled = True
 
 
 class KeyFile:
@@ -92,6 +102,9 @@ class KeyFile:
         files.create(self._new, _made())
         self._begun = self.known()[0]
         return self._begun
+
+    def fail(self) -> None:
+        """See MasterKey. It stays as it is: the next rotation goes on with it."""
 
     def settle(self) -> None:
         """See MasterKey. What somebody else has begun since is left to them."""

@@ -231,6 +231,39 @@ def test_a_key_that_the_operator_keeps_is_rotated_to_the_one_they_give(engine):
         late.seal(OTHER, "TOKEN", "would be lost")
 
 
+def test_a_kept_key_that_failed_to_take_its_place_wraps_nothing_and_another_or_the_same_can(engine, monkeypatch):
+    ring = Keyring(engine, MASTER)
+    sealed = ring.seal(APP, "TOKEN", "canary")
+    for failing in (bytes(32), b"\1" * 32):
+        with monkeypatch.context() as patched:
+            dying(ring, "before the transaction", patched)
+            with pytest.raises(Died):
+                ring.rotate(failing)
+        made = str(uuid4())
+        assert Keyring(engine, MASTER).open(made, "TOKEN", ring.seal(made, "TOKEN", "x")) == "x"
+    assert ring.rotate(bytes(32)) == 3
+    ring.settle()
+    assert Keyring(engine, bytes(32)).open(APP, "TOKEN", sealed) == "canary"
+    with pytest.raises(BadInput, match="is the master key already"):
+        ring.rotate(bytes(32))
+
+
+def test_all_data_keys_are_had_while_the_master_key_is_rotated(engine, path, monkeypatch):
+    """The table is looked at before the file is: an export in between finds a key that both no longer fit."""
+    here, there = (Keyring(engine, master_key(path, None)) for _ in range(2))
+    here.seal(APP, "TOKEN", "canary")
+    known, rotations = here._master.known, iter([there])
+
+    def late():
+        for ring in rotations:
+            rotate(ring)
+        return known()
+
+    keys = there.data_keys()
+    monkeypatch.setattr(here._master, "known", late)
+    assert here.data_keys() == keys
+
+
 def test_a_master_key_that_is_another_one_makes_no_data_key(engine, path):
     Keyring(engine, MASTER).seal(APP, "TOKEN", "canary")
     with pytest.raises(NotOpenable, match="master key"):

@@ -107,6 +107,18 @@ def test_a_key_that_the_operator_keeps_comes_from_stdin(kept):
     assert NEW not in json.dumps(kept.log._rows)
 
 
+def test_a_kept_key_whose_rotation_could_not_be_recorded_is_given_again_and_is_recorded(kept):
+    sealed = kept.ports.keyring.seal(APP, "TOKEN", "canary")
+    kept.log.away = True
+    with pytest.raises(Unavailable):
+        rekey(kept.ports, ANN, NEW.encode)
+    kept.log.away = False
+    assert kept.ports.keyring.open(APP, "TOKEN", sealed) == "canary"
+    assert rekey(kept.ports, ANN, NEW.encode) == {"given": True, "keys": 1}
+    assert recorded(kept) == [("keyring.rekeyed", ANN.actor, "log:rekey", 1)]
+    assert Keyring(kept.engine, bytes.fromhex(NEW)).open(APP, "TOKEN", sealed) == "canary"
+
+
 @pytest.mark.parametrize("given", ["", "xyz", "ef" * 31, "ef" * 33, " ".join(["ef"] * 32)])
 def test_what_is_no_new_key_is_refused_without_being_shown(kept, given):
     kept.ports.keyring.seal(APP, "TOKEN", "canary")
