@@ -178,22 +178,30 @@ def verify(log: EventLog, known: Head | None = None) -> Iterator[Check]:
     check, end = Check(), log.head()
     while check.wrong is None and (page := log.rows(check.head.position, PAGE)):
         for row in page:
-            try:
-                check_chain([row], check.head)
-                chain.recorded(row)
-            except BrokenLog as error:
-                check.wrong, check.bad = str(error), check.head.position + 1
+            if fault := wrong(row, check.head, end, known):
+                check.wrong, check.bad = fault, check.head.position + 1
                 break
             check.head = Head(row[0], row[-1])
-            if known and row[0] == known.position and row[-1] != known.hash:
-                check.wrong, check.bad = f"the log's event {row[0]} is not the one of the head that was noted", row[0]
-                break
         yield check
-    if check.wrong is None and check.head.position < end.position:
-        check.wrong, check.bad = f"the log has no event {check.head.position + 1}", check.head.position + 1
-    elif check.wrong is None and check.head.position == end.position and check.head.hash != end.hash:
-        check.wrong, check.bad = f"the log's event {end.position} is not the one that its head names", end.position
-    elif check.wrong is None and known and known.position > check.head.position:
-        check.wrong = f"the log ends at {check.head.position}, before the head that was noted, {known.position}"
-        check.bad = check.head.position + 1
+    last = check.head.position
+    if check.wrong is None and last < end.position:
+        check.wrong, check.bad = f"the log has no event {last + 1}", last + 1
+    elif check.wrong is None and last > (now := log.head().position):  # looked at again: it may have grown
+        check.wrong, check.bad = f"the log's head is {now}, but its last event is {last}", now + 1
+    elif check.wrong is None and known and known.position > last:
+        check.wrong, check.bad = f"the log ends at {last}, before the head that was noted, {known.position}", last + 1
     yield check
+
+
+def wrong(row: chain.Row, before: Head, end: Head, known: Head | None) -> str | None:
+    """What is wrong with the row after `before`, whose log said that it ends with `end`; None when it is right."""
+    try:
+        check_chain([row], before)
+        chain.recorded(row)
+    except BrokenLog as error:
+        return str(error)
+    if known and row[0] == known.position and row[-1] != known.hash:
+        return f"the log's event {row[0]} is not the one of the head that was noted"
+    if row[0] == end.position and row[-1] != end.hash:
+        return f"the log's event {row[0]} is not the one that its head names"
+    return None

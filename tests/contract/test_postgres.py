@@ -14,13 +14,14 @@ import psycopg
 import pytest
 import sqlalchemy as sa
 
-from services import chain, database, postgres
+from services import chain, database, past, postgres
 from services.chain import Cause, Draft
 from services.errors import BrokenLog, Unavailable
 from services.eventlog import TAIL, Lease, SqlLog, open_log
 from services.events import BuildStarted
 from services.keyring import Keyring
 from tests.contract.databases import prepared
+from tests.contract.test_sqlite import TAMPERED, rechained
 from tests.postgres import Database, Server, server
 
 APP = "0190a8c0-0000-7000-8000-000000000001"
@@ -335,6 +336,30 @@ def test_a_log_that_was_tampered_with_is_not_opened(
     fill(reopen(), TAIL + 50)
     tamper(made, statement)
     assert found in refused(made.url)
+
+
+@pytest.mark.parametrize(("statement", "bad", "said"), TAMPERED)
+def test_verifying_names_the_first_event_that_foreign_hands_were_at_while_it_was_open(
+    made: Database, reopen: Callable[..., SqlLog], statement: str, bad: int, said: str
+) -> None:
+    log = reopen()
+    fill(log, 20)
+    tamper(made, statement)
+    *_, found = past.verify(log)
+    assert (found.bad, said in (found.wrong or "")) == (bad, True), found.wrong
+
+
+def test_a_tail_that_was_written_anew_and_fits_shows_only_against_a_head_noted_elsewhere(
+    made: Database, reopen: Callable[..., SqlLog]
+) -> None:
+    log = reopen()
+    fill(log, 20)
+    noted = log.head()
+    tamper(made, *rechained(log, 11))
+    *_, found = past.verify(reopen())
+    assert (found.wrong, found.head.position) == (None, 20)
+    *_, found = past.verify(log, noted)
+    assert (found.bad, found.wrong) == (20, "the log's event 20 is not the one of the head that was noted")
 
 
 def test_nothing_is_appended_to_a_log_whose_head_was_set_back_while_it_was_open(

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services import chain, database, sqlite
+from services import chain, database, past, sqlite
 from services.chain import Cause, Draft, Head
 from services.errors import BrokenLog, Unavailable
 from services.eventlog import TAIL, Lease, SqlLog, open_log
@@ -210,6 +210,59 @@ def test_a_log_that_was_cut_off_with_its_head_shows_only_against_a_head_noted_el
     fill(log, 10)
     assert log.head().position == noted.position
     assert log.head().hash != noted.hash
+
+
+TAMPERED = [
+    ("UPDATE events SET data = data || ' ' WHERE position = 7", 7, "event 7 was changed"),
+    ("UPDATE events SET time = 'x' WHERE position = 1", 1, "event 1 was changed"),
+    ("UPDATE events SET hash = 'ff' WHERE position = 20", 20, "event 20 was changed"),
+    ("DELETE FROM events WHERE position = 7", 7, "has no event 7"),
+    ("DELETE FROM events WHERE position > 18", 19, "has no event 19"),
+    ("DELETE FROM events", 1, "has no event 1"),
+    ("UPDATE events SET position = 99 WHERE position = 20", 20, "has no event 20"),
+    ("UPDATE head SET position = 18", 18, "event 18 is not the one that its head names"),
+    (
+        "UPDATE head SET position = 18, hash = (SELECT hash FROM events WHERE position = 18)",
+        19,
+        "head is 18, but its last event is 20",
+    ),
+    ("UPDATE head SET hash = 'ff'", 20, "event 20 is not the one that its head names"),
+]
+"""What foreign hands do to 20 events, the position that log:verify names, and what it says."""
+
+
+def rechained(log: SqlLog, since: int) -> list[str]:
+    """Statements that write the events from a position on anew, by another actor, with a chain and a head that fit."""
+    before, statements = log.rows(since - 2, 1)[0][-1], []
+    for row in log.rows(since - 1, 1000):
+        forged = (*row[:9], "eve", *row[10:-1])
+        before = chain.row_hash(before, forged)
+        statements.append(f"UPDATE events SET actor = 'eve', hash = '{before}' WHERE position = {row[0]}")  # noqa: S608
+    return [*statements, f"UPDATE head SET hash = '{before}'"]  # noqa: S608
+
+
+@pytest.mark.parametrize(("statement", "bad", "said"), TAMPERED)
+def test_verifying_names_the_first_event_that_foreign_hands_were_at_while_it_was_open(
+    path: Path, reopen: Callable[[], SqlLog], statement: str, bad: int, said: str
+) -> None:
+    log = reopen()
+    fill(log, 20)
+    tamper(path, statement)
+    *_, found = past.verify(log)
+    assert (found.bad, said in (found.wrong or "")) == (bad, True), found.wrong
+
+
+def test_a_tail_that_was_written_anew_and_fits_shows_only_against_a_head_noted_elsewhere(
+    path: Path, reopen: Callable[[], SqlLog]
+) -> None:
+    log = reopen()
+    fill(log, 20)
+    noted = log.head()
+    tamper(path, *rechained(log, 11))
+    *_, found = past.verify(reopen())
+    assert (found.wrong, found.head.position) == (None, 20)
+    *_, found = past.verify(log, noted)
+    assert (found.bad, found.wrong) == (20, "the log's event 20 is not the one of the head that was noted")
 
 
 def test_dropped_and_forged_triggers_are_put_right_by_the_next_start(path: Path, reopen: Callable[[], SqlLog]) -> None:
