@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass, field
+from itertools import takewhile
 
 from configsvc import apps, releases, revert
 from configsvc.state import App, State
@@ -58,23 +59,39 @@ def command_at(log: EventLog, position: int) -> Command:
     if not found:
         raise Refused(f"undo: the log has no position {position}; see: events")
     told = found[0]
+    if told.type == "app.shredded":
+        raise Refused(f"app: {told.subject} was shredded, with its key, images and repository; nothing brings it back")
     if told.causationid or told.type == "push.received":
         raise Refused(
             f"undo: {told.type} at position {position} came of a push or a release, which no undo reverses; "
             f"go back with: rollback {told.subject}"
         )
-    first = max(0, position - PAGE)
-    around = log.read(first, position - first + PAGE)
-    at = next(number for number, event in enumerate(around) if event.position == position)
-    start = end = at
-    while start > 0 and same(around[start - 1], told):
-        start -= 1
-    while end + 1 < len(around) and same(around[end + 1], told):
-        end += 1
-    events = around[start : end + 1]
+    events = [*before(log, told), told, *behind(log, told)]
     command = Command(events, state_before(log, events[0].position), events[-1].position)
     command.read_on(log)
     return command
+
+
+def before(log: EventLog, told: Recorded[Event]) -> list[Recorded[Event]]:
+    """What the same command recorded before an event, be it more than a page: an app may have had many domains."""
+    found: list[Recorded[Event]] = []
+    end = told.position - 1
+    while end > 0:
+        start = max(0, end - PAGE)
+        page = list(takewhile(lambda event: same(event, told), reversed(log.read(start, end - start))))
+        found[:0] = reversed(page)
+        if len(page) < end - start:
+            break
+        end = start
+    return found
+
+
+def behind(log: EventLog, told: Recorded[Event]) -> list[Recorded[Event]]:
+    """What it recorded after that."""
+    found: list[Recorded[Event]] = []
+    while page := list(takewhile(lambda event: same(event, told), log.read(told.position + len(found), PAGE))):
+        found += page
+    return found
 
 
 def same(one: Recorded[Event], other: Recorded[Event]) -> bool:

@@ -11,7 +11,7 @@ from gitreceiver import images
 from gitreceiver.archive import Read
 from gitreceiver.ports import Ports
 from gitreceiver.replay import cut, until, wanted_at
-from gitreceiver.repository import FOLDER
+from gitreceiver.repository import FOLDER, repositories
 from gitreceiver.staging import Staged, held, staged
 from gitreceiver.tree import Limits, write_tar
 from gitreceiver.wanted import Tree, Wanted
@@ -67,6 +67,10 @@ def summary(backup: Staged, wanted: Wanted, position: int) -> Json:
 def apply(ports: Ports, backup: Staged, wanted: Wanted, position: int, say: Say) -> None:
     """Bring everything into place, and last the log. Raises Refused when something was recorded meanwhile."""
     refuse_events(ports.log.head())
+    sweep(ports.settings.home, wanted)
+    for app, known in wanted.apps.items():
+        if known.sealed and app not in backup.keys:
+            say(f"{known.name}: its key is not in the backup, as of an app that was shredded then; its config is lost")
     for app, trees in wanted.blobs().items():
         for tree in trees:
             if not place_blob(ports, backup, app, tree):
@@ -84,6 +88,17 @@ def apply(ports: Ports, backup: Staged, wanted: Wanted, position: int, say: Say)
     keys = {app: ports.keyring.wrap(app, key) for app, key in backup.keys.items() if app in wanted.apps}
     ports.log.adopt(until(backup.log, position), keys)
     ports.projections.catch_up()
+
+
+def sweep(home: Path, wanted: Wanted) -> None:
+    """Remove what an import of another backup left that died before its log: an empty log has no app."""
+    for app, path in repositories(home):
+        if app not in wanted.apps:
+            shutil.rmtree(path, ignore_errors=True)
+    sources = {tree.source.removeprefix("sha256:") for trees in wanted.blobs().values() for tree in trees}
+    for path in (home / "blobs").glob("[0-9a-f]" * 64):
+        if path.name not in sources:
+            path.unlink()
 
 
 def load_images(backup: Staged, say: Say) -> None:

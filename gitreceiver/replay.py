@@ -5,6 +5,7 @@ import json
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
+from itertools import takewhile
 from typing import cast
 
 from gitreceiver.archive import BadBackup
@@ -20,12 +21,14 @@ from services.names import UUID_PATTERN, matches
 from services.projections import Projections
 from services.runner import SERVICES
 
-LINE_LIMIT = 128 << 20
+LINE_LIMIT = 16 << 20
 NUMBERS = ("position", "version", "schema")
 LARGEST = (1 << 63) - 1
 """What fits a column of numbers, and so a number in an event too."""
 IDS = ("id", "correlationid", "causationid")
 TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
+STORY = [chain.COLUMNS.index(name) for name in ("time", "correlationid", "causationid")]
+"""What is the same in all that is recorded at once."""
 DAMAGED = "the backup is damaged: its events are not what Pushlog writes"
 
 
@@ -161,9 +164,7 @@ def cut(log: EventLog, moment: Moment) -> int:
     position = position_at(log, moment)
     if position == 0:
         raise BadInput("--until: nothing had happened by then; allowed is a moment of the backup's log")
-    together = log.rows(position - 1, 1)[0]
-    for stored in log.rows(position):
-        if any(stored[at] != together[at] for at in map(chain.COLUMNS.index, ("time", "correlationid", "causationid"))):
-            break
-        position = stored[0]
+    together = [log.rows(position - 1, 1)[0][at] for at in STORY]
+    while page := list(takewhile(lambda stored: [stored[at] for at in STORY] == together, log.rows(position))):
+        position = page[-1][0]
     return position

@@ -9,6 +9,7 @@ from services.events import (
     AppShredded,
     BuildFailed,
     BuildSucceeded,
+    ConfigChanged,
     DeployFailed,
     Event,
     ImageRestored,
@@ -38,7 +39,7 @@ class App:
 
     `held` are the commits that it was pushed, by the id that they are held under; `pushes` the trees of the pushes
     that were to be deployed, `building` those without an outcome, `images` the push that each image comes of.
-    `restored` is what an image that was made again is on its host.
+    `restored` is what an image that was made again is on its host. It has a key if anything of it was `sealed`.
     """
 
     name: str
@@ -49,6 +50,7 @@ class App:
     releases: dict[int, str] = field(default_factory=dict)
     restored: dict[str, str] = field(default_factory=dict)
     current: int = 0
+    sealed: bool = False
 
     def serving(self) -> set[str]:
         """What the images of the current release and of those after it are on their host."""
@@ -120,5 +122,7 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             app.releases.pop(release, None)  # nothing goes back to it
         case RoutePublished(release=release):
             app.current = release
+        case ConfigChanged(set=set_):
+            app.sealed |= bool(set_)
         case _:
             pass

@@ -16,6 +16,8 @@ def answering(folder: Path) -> Iterator[None]:
     """Raise Unavailable, with the free space, for what the disk below `folder` does not do."""
     try:
         yield
+    except ConnectionError:  # a broken pipe is no disk's doing: whoever was written to is gone
+        raise
     except OSError as error:
         raise Unavailable(f"{folder}: {error.strerror or error}{_room(folder)}") from error
 

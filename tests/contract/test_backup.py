@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from hashlib import sha256
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryDirectory
 
 import pytest
 
@@ -18,7 +19,7 @@ from gitreceiver import backup, export, staging
 from gitreceiver.archive import FORMAT, HEADER, BadBackup, Writer
 from gitreceiver.ports import Ports
 from gitreceiver.repository import repository
-from services.chain import COLUMNS, GENESIS, Cause, Draft, Head, canonical, make_rows, row_hash
+from services.chain import COLUMNS, GENESIS, PAGE, Cause, Draft, Head, canonical, make_rows, row_hash
 from services.errors import BadInput, PushlogError, Refused
 from services.events import (
     AppCreated,
@@ -185,6 +186,15 @@ def test_the_sources_of_releases_that_were_current_then_are_made_again(old: Port
     assert not any("real" in line for line in imported(new, good, until=routed.position)[1])
     source = next(e.data.source for e in old.log.read(FIRST, 100) if e.type == "push.received")
     assert new.blobs.read(source) == old.blobs.read(source)
+
+
+def test_what_was_recorded_at_once_comes_together_be_it_more_than_a_page(new: Ports, tmp_path: Path) -> None:
+    with instance(tmp_path / "wide") as parts:
+        backups.record(parts, backups.beginning())
+        many = [f"d{number}.example.org" for number in range(3 * PAGE)]
+        backups.record(parts, [Draft(domain_stream(h), "real", DomainTaken(app=APP, host=h)) for h in many])
+        backups.record(parts, [on_app(ConfigChanged(app=APP, unset=["A"]))])
+        assert imported(new, exported(parts)[0], until=7)[0]["events"] == 2 + len(many)
 
 
 FIRST = backups.FLEET
@@ -592,7 +602,55 @@ def test_a_shredded_app_is_only_its_events_in_later_backups(new: Ports) -> None:
     assert set(parts) == {"events.jsonl", "keyring.json"}
 
 
+def test_an_app_whose_key_is_not_in_the_backup_is_named(old: Ports, good: bytes, new: Ports) -> None:
+    """An app that is shredded while it is exported is there, and its key is not any more."""
+
+    def change(parts: dict[str, bytes]) -> None:
+        parts["keyring.json"] = b'{"sealed": false, "keys": {}}'
+
+    _, said = imported(new, rewritten(good, change))
+    assert any(line.startswith("real: its key is not in the backup") for line in said)
+    assert not any("real: its key" in line for line in imported_anew(good))
+
+
+def imported_anew(archive: bytes) -> list[str]:
+    with TemporaryDirectory() as folder, instance(Path(folder)) as parts:
+        return imported(parts, archive)[1]
+
+
 # While the platform works
+
+
+def test_of_two_imports_at_once_one_is_refused(good: bytes, new: Ports, tmp_path: Path) -> None:
+    archive, refused = io.BytesIO(good), list[str]()
+    with instance(tmp_path / "second") as other:
+
+        def read(size: int) -> bytes:
+            if not refused:
+                with pytest.raises(Refused, match="another import is under way") as told:
+                    imported(other, good)
+                refused.append(str(told.value))
+            return archive.read(size)
+
+        backup.import_(new, read, None, lambda line: None, None, False)
+        assert untouched(other)
+    assert len(refused) == 1
+    assert new.log.head().position
+
+
+@pytest.mark.parametrize("after", [0, 1, 3, 6])
+def test_a_reader_of_an_export_who_dies_leaves_no_file_and_the_next_one_has_it_all(old: Ports, after: int) -> None:
+    before, left = files_of(old), after
+
+    def write(data: bytes) -> None:
+        nonlocal left
+        left -= 1
+        if left < 0:
+            raise BrokenPipeError
+
+    with pytest.raises(BrokenPipeError):
+        export.export(old, write, lambda line: None, None)
+    assert files_of(old) == before
 
 
 def test_an_export_under_load_is_as_of_its_head(new: Ports, tmp_path: Path) -> None:

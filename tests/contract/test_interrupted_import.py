@@ -112,6 +112,19 @@ def test_an_import_that_is_killed_left_an_empty_log_and_is_done_again(
     assert wanted <= set(backups.files_below(home))
 
 
+def test_of_an_import_that_was_killed_nothing_is_left_when_another_backup_is_imported(
+    old: Ports, tmp_path: Path
+) -> None:
+    home, url = tmp_path / "home", f"sqlite:///{tmp_path}/log.sqlite"
+    assert killed(home, url, exported(old)[0], "before the log") == -signal.SIGKILL
+    assert any(path.endswith(".git/HEAD") for path in backups.files_below(home))
+    with instance(tmp_path / "empty") as other:
+        other.log.adopt(fleet.whole(fleet.rows(Random(9)), 100), {})
+        once_more(home, url, exported(other)[0])
+    left = backups.files_below(home)
+    assert not [path for path in left if path.startswith((FOLDER, "blobs"))]
+
+
 def test_one_that_is_killed_behind_its_commit_is_whole(old: Ports, tmp_path: Path) -> None:
     home, url = tmp_path / "home", f"sqlite:///{tmp_path}/log.sqlite"
     assert killed(home, url, exported(old)[0], "after the log") == -signal.SIGKILL

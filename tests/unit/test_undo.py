@@ -10,6 +10,7 @@ from configsvc import apps, changes, revert, undo
 from services.chain import Cause, uuid7
 from services.decide import commit
 from services.errors import PushlogError, Refused
+from services.eventlog import PAGE
 from services.events import AppDestroyed, AppShredded
 from tests.unit.story import APP, OTHER
 from tests.unit.test_configsvc import DOMAIN, Platform, made
@@ -116,6 +117,24 @@ def test_a_rollback_before_a_push_is_not_undone(platform):
     platform.routed(platform.released("sha256:" + "3" * 64, web="w3"))
     with pytest.raises(Refused, match="release: v3 was changed again at position"):
         platform.undo(position)
+
+
+MANY = [f"d{number}.example.org" for number in range(2 * PAGE + 7)]
+
+
+@pytest.mark.parametrize("which", [0, 1, PAGE, len(MANY) - 1])
+def test_a_command_that_recorded_more_than_a_page_is_undone_whole(platform, which):
+    before = platform.settings
+    position = platform.deploy(changes.domains, "hello", MANY, [], DOMAIN)
+    platform.undo(position + which)
+    assert platform.settings == before
+
+
+def test_an_app_with_more_domains_than_a_page_comes_back_with_all(platform):
+    platform.deploy(changes.domains, "hello", MANY, [], DOMAIN)
+    before = platform.settings
+    platform.undo(destroyed(platform))
+    assert platform.settings == before
 
 
 def test_a_push_is_not_undone_and_rollback_is_named(platform):
