@@ -12,6 +12,7 @@ from typing import Any
 
 from cli import dispatch
 from cli.alone import Alone
+from cli.client import CUT_OFF
 from cli.render import warn
 from cli.values import Record
 from gitreceiver import backup, ports
@@ -23,7 +24,7 @@ from gitreceiver.rekeying import rekey
 from gitreceiver.staging import clean
 from services import eventlog, instance, keyring, past
 from services.chain import Cause, uuid7
-from services.errors import BadInput
+from services.errors import BadInput, Unavailable
 from services.eventlog import EventLog
 from services.moments import Moment
 from services.platform import Platform, assemble
@@ -92,9 +93,14 @@ class Offline(Alone):
         return data
 
     def write(self, data: bytes) -> None:
-        """See Context."""
-        while data:
-            data = data[os.write(self._streams.output, data) :]
+        """See Context. Whoever read has enough at times (`events | head`): that ends it, without a word."""
+        try:
+            while data:
+                data = data[os.write(self._streams.output, data) :]
+        except BrokenPipeError:
+            raise SystemExit(CUT_OFF) from None
+        except OSError as error:
+            raise Unavailable(f"stdout: it takes no more ({error.strerror or error})") from None
 
     def export_backup(self, *, images: bool) -> None:
         """See Context."""

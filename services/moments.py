@@ -10,6 +10,8 @@ from services.events import Event, Recorded
 from services.names import shown
 
 ALLOWED = "allowed are a position of the log, a time such as 2026-11-25T12:00:00Z or 2026-11-25, or 10m, 2h, 1d ago"
+POSITION = r"[0-9]{1,18}"
+"""No more digits than a column of the log has."""
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
 TIME = DAY + r"([Tt ][0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?([Zz]|[+-][0-9]{2}:[0-9]{2})?)?"
 UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -22,7 +24,7 @@ def moment(text: str, now: datetime | None = None) -> Moment:
 
     `10m` is ten minutes before `now` (the present, if None); s, m, h, d and w are the units. Raises BadInput.
     """
-    if re.fullmatch(r"[0-9]{1,18}", text):
+    if re.fullmatch(POSITION, text):
         return int(text)
     try:
         if ago := re.fullmatch(r"([0-9]{1,9})([smhdw])(?: ago)?", text):
@@ -33,6 +35,13 @@ def moment(text: str, now: datetime | None = None) -> Moment:
     except (ValueError, OverflowError):  # the 31st of February, or before the first year
         pass
     raise BadInput(f"moment: {shown(text)} is neither a position nor a time; {ALLOWED}")
+
+
+def position(text: str) -> int:
+    """The position that `text` names. Raises BadInput for what no event can stand at."""
+    if not re.fullmatch(POSITION, text) or int(text) == 0:
+        raise BadInput(f"position: {shown(text)} is not one; allowed are 1, 2, … as `events` shows them")
+    return int(text)
 
 
 def time_of(event: Recorded[Event]) -> datetime:

@@ -12,7 +12,7 @@ from cli.values import Listing, Proof, Record, Value, changed
 from services import names, past
 from services.chain import Head
 from services.errors import BadInput, NoSuchApp, Unavailable
-from services.moments import Moment, moment, position_at
+from services.moments import POSITION, Moment, moment, position, position_at
 from services.runner import SERVICES
 
 TRIES = 5
@@ -20,10 +20,10 @@ HASH_PATTERN = r"^[0-9a-f]{64}$"
 
 
 def _head(word: str) -> Head:
-    position, colon, digest = word.partition(":")
-    if not (colon and position.isascii() and position.isdigit() and names.matches(HASH_PATTERN, digest)):
+    at, colon, digest = word.partition(":")
+    if not (colon and names.matches(POSITION, at) and names.matches(HASH_PATTERN, digest)):
         raise BadInput(f"head: {names.shown(word)} is not one; allowed is POSITION:HASH, as log:verify prints it")
-    return Head(int(position), digest)
+    return Head(int(at), digest)
 
 
 @command("log:diff", owner="configsvc", needs="read", json=True)
@@ -167,7 +167,7 @@ def _progress(ctx: Context, at: int, end: int) -> None:
 
 
 @command("log:undo", owner="configsvc", needs="admin", records=True)
-@click.argument("position", type=click.IntRange(1))
+@click.argument("position", metavar="<position>", callback=arguments.checked(position))
 def undo(ctx: Context, position: int) -> Value:
     """Reverse the command that recorded the event at a position of the log, or say why that cannot be."""
     found = ctx.log.read(position - 1, 1)

@@ -397,7 +397,7 @@ def test_an_undo_says_what_it_undoes_and_follows_what_that_sets_in_motion(ctx: F
     said(ctx, "log:undo", "17")
     assert ctx.err == b"-----> Undoing config:set hello A=***\n-----> Deploying\n"
     assert ctx.calls == [("configsvc", "undo", {"position": 17})]
-    assert "log:undo" in refused(ctx, "log:undo", "0")
+    assert '"0" is not one' in refused(ctx, "log:undo", "0")
 
 
 def test_a_clean_up_says_what_was_freed(ctx: FakeContext) -> None:
