@@ -23,6 +23,8 @@ from services.chain import Head
 from services.errors import BrokenLog
 from services.eventlog import SqlLog
 
+LOGS = 4
+"""How often a log that is imported is on the disk: here, and each once more in what SQLite writes ahead of a file."""
 HIDDEN, FOLDERS = ".import", (FOLDER, "blobs")
 
 
@@ -98,7 +100,7 @@ def staged(home: Path, read: Read, passphrase: str | None, keep: bool) -> Iterat
 
 def _unpack(reader: Reader, log: SqlLog, passphrase: str | None, room: Room, keep: bool) -> Staged:
     each = reader.parts()
-    head = _take_events(_expected(each, EVENTS), log, reader, room)
+    head = _take_events(_expected(each, EVENTS), log, reader, room, LOGS if keep else 2)
     keys = sealing.opened(_expected(each, KEYRING).json(), passphrase)
     found = Staged(head, log, keys, replay.replay(log))
     expected = {*found.wanted.names(), IMAGES}
@@ -126,9 +128,12 @@ def _expected(each: Iterator[Part], name: str) -> Part:
     return part
 
 
-def _take_events(part: Part, log: SqlLog, reader: Reader, room: Room) -> Head:
-    """Make `log` that of the backup. Raises BadBackup unless it is whole and ends as the header says."""
-    disk.require(room.repositories, 2 * part.size)
+def _take_events(part: Part, log: SqlLog, reader: Reader, room: Room, times: int) -> Head:
+    """Make `log` that of the backup, if the disk takes it so many `times`.
+
+    Raises BadBackup unless it is whole and ends as the header says.
+    """
+    disk.require(room.repositories, times * part.size)
     try:
         head = log.adopt(replay.rows(part.chunks), {})
     except BrokenLog as error:

@@ -216,9 +216,14 @@ def test_of_a_shredded_app_the_log_keeps_what_nothing_opens(shared: Instance, ap
         wait_for(
             lambda: not [path for path in files_below(shared.home) if wrapped in path.read_bytes()], "its bytes' end"
         )
+    then = "--at", str(event["position"])
     shared.ssh("apps:create", app)
     get = shared.ssh("config:get", app, "CANARY", check=False)
     assert (get.returncode, get.stdout) == (1, "")
+    for asked in (("config:get", app, "CANARY"), ("config:show", app)):
+        past = shared.ssh(*asked, *then, check=False)
+        assert (past.returncode, past.stdout) == (1, "")
+        assert "its key is another one, or was shredded" in past.stderr
 
 
 def data_keys(instance: Instance) -> dict[str, bytes]:

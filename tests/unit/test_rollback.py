@@ -111,6 +111,21 @@ def test_a_release_on_its_way_is_refused(platform):
         back(platform, 6)
 
 
+def test_a_push_that_is_released_meanwhile_comes_first_and_the_rollback_has_the_number_after(platform):
+    pushes = iter([lambda: platform.released("sha256:" + "3" * 64, web="w3", worker="k")])
+
+    def rollback(state, *args):
+        decision = revert.rollback(state, *args)
+        for push in pushes:
+            push()
+        return decision
+
+    new = made(platform.do(rollback, "hello", 1, (), DOMAIN))
+    assert (new.number, new.change) == (7, "Rollback to v1")
+    assert [r.data.number for r in platform.app_state.releases.values()] == [1, 2, 3, 4, 5, 6, 7]
+    assert revert.content(new) == revert.content(platform.app_state.releases[1].data)
+
+
 def test_a_first_release_has_nothing_before_it():
     platform = Platform()
     platform.create()

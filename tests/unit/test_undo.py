@@ -7,11 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc import apps, changes, revert, undo
-from services.chain import Cause, uuid7
+from services.chain import Cause, Draft, uuid7
 from services.decide import commit
 from services.errors import PushlogError, Refused
 from services.eventlog import PAGE
-from services.events import AppDestroyed, AppShredded
+from services.events import AppDestroyed, AppShredded, app_stream
 from tests.unit.story import APP, OTHER
 from tests.unit.test_configsvc import DOMAIN, Platform, made
 
@@ -100,6 +100,85 @@ def test_an_undo_twice_is_refused(platform):
     again = platform.undo(position)[0].position
     with pytest.raises(Refused, match=f"config: A was changed again at position {again} by ann"):
         platform.undo(position)
+
+
+def meanwhile(platform, decide, other):
+    """`decide`, during whose first time another process does something else."""
+    others = iter([other])
+
+    def decided(state, *args):
+        decision = decide(state, *args)
+        for other in others:
+            other()
+        return decision
+
+    return decided
+
+
+@pytest.mark.parametrize(
+    ("command", "image"),
+    [(SET, True), (SCALE, True), (ADD, True), (MOVE, True), (SET, False), (ADD, False), (MOVE, False)],
+)
+def test_of_two_undos_at_once_one_is_refused(command, image):
+    platform = Undoing()
+    platform.create()
+    if image:
+        platform.routed(platform.released(web="w", worker="k"))
+    before = platform.settings
+    position = platform.do(*command)[0].position
+    target = undo.command_at(platform.log, position)
+
+    def undone(state):
+        target.read_on(platform.log)
+        return undo.decide(state, target, DOMAIN)
+
+    def faster():
+        decision = undone(platform.state)
+        platform.log.append(decision.drafts, Cause("configsvc", "bob SHA256:y", correlationid=uuid7()))
+
+    with pytest.raises(Refused, match=r"was changed again at position \d+ by bob; undo that first"):
+        platform.do(meanwhile(platform, undone, faster))
+    assert platform.settings == before
+
+
+def test_a_key_that_was_set_again_while_it_is_undone_is_not_lost(platform):
+    position = platform.deploy(*SET)
+    target = undo.command_at(platform.log, position)
+
+    def undone(state):
+        target.read_on(platform.log)
+        return undo.decide(state, target, DOMAIN)
+
+    def set_again():
+        again = changes.config(platform.state, "hello", {"A": "newer"}, [], True)
+        platform.log.append(again.drafts, Cause("configsvc", "bob SHA256:y", correlationid=uuid7()))
+
+    with pytest.raises(Refused, match=r"config: A was changed again at position \d+ by bob"):
+        platform.do(meanwhile(platform, undone, set_again))
+    assert platform.app_state.config["A"] == "newer"
+
+
+def test_of_two_that_have_a_destroyed_app_back_at_once_one_is_refused(platform):
+    target = undo.command_at(platform.log, destroyed(platform))
+
+    def undone(state):
+        target.read_on(platform.log)
+        return undo.decide(state, target, DOMAIN)
+
+    def faster():
+        platform.log.append(undone(platform.state).drafts, Cause("configsvc", "bob SHA256:y", correlationid=uuid7()))
+
+    with pytest.raises(Refused, match="hello was restored since"):
+        platform.do(meanwhile(platform, undone, faster))
+    assert platform.state.names == {"hello": APP}
+
+
+def test_what_a_grace_ended_with_is_said_to_be_for_ever(platform):
+    position = destroyed(platform)
+    cause = Cause.after("configsvc", platform.log.read(position - 1, 1)[0])
+    [shredded] = platform.log.append([Draft(app_stream(APP), "hello", AppShredded(app=APP, name="hello"))], cause)
+    with pytest.raises(Refused, match="hello was shredded, with its key"):
+        platform.undo(shredded.position)
 
 
 def test_a_rollback_is_undone_with_its_code(platform):
