@@ -10,22 +10,12 @@ import pwd
 import socket
 import sys
 import threading
-from dataclasses import dataclass, field
 from pathlib import Path
 
+from cli import calls
 from services import wire
 
 PLATFORM = ("up", "down", "status", "service", "prepare", "install-service", "uninstall-service")
-READS_STDIN = ("apps:destroy", "apps:delete", "delete", "ssh-keys:add", "log:rekey", "backup:import", "backup:verify")
-"""The commands whose input is sent. Others leave it alone, so that they can stand in a loop that reads a file."""
-READS_FILE = {"ssh-keys:add": 1, "backup:import": 0, "backup:verify": 0}
-"""Take a file's path here, behind so many words; its content is sent as the input."""
-WRITES_FILE = {"backup:export": 0}
-"""Take a file's path here; the output goes there, once it is whole."""
-PASSPHRASE = "--passphrase-file"  # noqa: S105
-VALUED = (PASSPHRASE, "--until", "--format")
-"""The flags of these commands that a value follows."""
-PASSPHRASE_LIMIT = 4096
 CHUNK = 64 * 1024
 INTERRUPTED = 130
 CUT_OFF = 141
@@ -58,41 +48,23 @@ def home() -> Path:
     return Path("/var/lib/pushlog") if os.geteuid() == 0 else Path.home() / ".local/share/pushlog"
 
 
-class Unfit(Exception):
-    """A word that names a file which cannot be used here; the sentence says why."""
-
-
-@dataclass
-class Call:
-    """A command line without what is for this side alone: where input comes from, where output goes, a passphrase."""
-
-    argv: list[str]
-    input: int | None = None
-    output: int = 1
-    file: Path | None = None
-    passphrase: str | None = field(default=None, repr=False)
-
-
 def _command(argv: list[str]) -> int:
     try:
-        call = _taken(argv)
-    except Unfit as error:
+        call = calls.taken(argv)
+    except calls.Unfit as error:
         return _complain(str(error))
-    code = 1
     try:
         code = _run(call)
-        if code == 0 and call.file:
-            os.fsync(call.output)
+        if code == 0:
+            call.keep()
     except OSError as error:
-        code = _complain(f"file: {call.file} cannot be written ({error.strerror or error})")
+        code = _complain(f"{call.file or 'stdout'}: cannot be written ({error.strerror or error})")
     finally:
-        if call.file:
-            part = _part(call.file)
-            part.replace(call.file) if code == 0 else part.unlink(missing_ok=True)
+        call.clean()
     return code
 
 
-def _run(call: Call) -> int:
+def _run(call: calls.Call) -> int:
     hello = wire.hello_line(wire.Hello(call.argv, _user(), os.isatty(call.output), _columns(), call.passphrase))
     if len(hello) > wire.MAX_HELLO:
         return _complain(f"command: {len(hello)} bytes long; allowed are at most {wire.MAX_HELLO}")
@@ -110,8 +82,8 @@ def _run(call: Call) -> int:
             return _complain(f"The connection to the platform broke off ({error}); see: pushlog status")
 
 
-def _talk(connection: socket.socket, hello: bytes, call: Call) -> int:
-    own = 0 if call.input is None and _reads_stdin(call.argv) else call.input
+def _talk(connection: socket.socket, hello: bytes, call: calls.Call) -> int:
+    own = 0 if call.input is None and calls.reads_stdin(call.argv) else call.input
     with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has answered already, as is read below
         connection.sendall(hello + (wire.encode(wire.STDIN, b"") if own is None else b""))
     if own is not None:
@@ -134,76 +106,18 @@ def _send(connection: socket.socket, descriptor: int) -> None:
         return
 
 
-def _without_instance(call: Call) -> int:
+def _without_instance(call: calls.Call) -> int:
     from cli.alone import answer
 
     code = answer(call.argv)
     if code is None:
         from services.runner import Streams, offline
 
-        name = call.argv[_name_at(call.argv) :][:1]
+        name = call.argv[calls.name_at(call.argv) :][:1]
         code = offline(name, call.argv, Streams(call.input or 0, call.output, call.passphrase))
     if code is None:
         return _complain(f"No Pushlog instance runs at {home()}; start it with: pushlog up --detach")
     return code
-
-
-def _taken(argv: list[str]) -> Call:
-    """The call that a command line is, with its files opened. Raises Unfit."""
-    at = _name_at(argv)
-    name = argv[at] if at < len(argv) else ""
-    if name not in READS_FILE and name not in WRITES_FILE:
-        return Call(argv)
-    passphrase, argv = _passphrase(argv, at)
-    values = {n + 1 for n in range(at + 1, len(argv)) if argv[n] in VALUED}
-    words = [n for n in range(at + 1, len(argv)) if not argv[n].startswith("-") and n not in values]
-    behind = {**READS_FILE, **WRITES_FILE}[name]
-    if len(words) != behind + 1:
-        return Call(argv, passphrase=passphrase)
-    path, rest = argv[words[-1]], argv[: words[-1]] + argv[words[-1] + 1 :]
-    try:
-        if name in READS_FILE:
-            return Call(rest, os.open(path, os.O_RDONLY), passphrase=passphrase)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
-        return Call(rest, None, os.open(_part(Path(path)), flags, 0o600), Path(path), passphrase)
-    except OSError as error:
-        does = "read" if name in READS_FILE else "written"
-        raise Unfit(f"path: {path} cannot be {does} ({error.strerror}); allowed is a file") from None
-
-
-def _passphrase(argv: list[str], at: int) -> tuple[str | None, list[str]]:
-    """The first line of the file that `--passphrase-file` names, and the command line without that. Raises Unfit."""
-    for n in range(at + 1, len(argv)):
-        flag, equals, path = argv[n].partition("=")
-        if flag != PASSPHRASE:
-            continue
-        path = path if equals else "".join(argv[n + 1 : n + 2])
-        try:
-            with open(path, encoding="utf-8") as file:
-                words = file.read(PASSPHRASE_LIMIT + 1).rstrip("\r\n")
-        except (OSError, UnicodeDecodeError) as error:
-            raise Unfit(f"{PASSPHRASE}: {path} cannot be read ({error}); allowed is a text file") from None
-        if not words or len(words) > PASSPHRASE_LIMIT or "\n" in words:
-            raise Unfit(f"{PASSPHRASE}: {path} holds no passphrase; allowed is one line of up to {PASSPHRASE_LIMIT}")
-        return words, argv[:n] + argv[n + (1 if equals else 2) :]
-    return None, argv
-
-
-def _part(path: Path) -> Path:
-    """Where a file is written before it is whole."""
-    return path.with_name(f".{path.name}.{os.getpid()}.part")
-
-
-def _name_at(argv: list[str]) -> int:
-    """Where the command's name stands: behind the global flags."""
-    at = 0
-    while at < len(argv) and argv[at].startswith("-"):
-        at += 2 if argv[at] == "--app" else 1
-    return at
-
-
-def _reads_stdin(argv: list[str]) -> bool:
-    return argv[_name_at(argv) :][:1] != [] and argv[_name_at(argv)] in READS_STDIN and "--force" not in argv
 
 
 def _user() -> str:

@@ -206,5 +206,7 @@ def _help(topic: str) -> Line:
 def _unknown(name: str) -> NotACommand:
     known, equals, _ = name.partition("=")  # who sets a variable before the command, as in a shell
     sentence = f"`{shown(known)[1:-1]}{'=' + MASK if equals else ''}` is not a command."
+    if name in nouns():
+        return NotACommand(f"{sentence}\nSee: pushlog help {name}")
     close = difflib.get_close_matches(name[:80], [*COMMANDS, *ALIASES, *nouns()], 1)
     return NotACommand(f"{sentence}\nDid you mean {close[0]}?" if close else f"{sentence}\nSee: pushlog help")

@@ -13,9 +13,9 @@ HERE = "only the local pushlog command takes a file"
 
 
 def _elsewhere(_ctx: click.Context, param: click.Parameter, value: str | None) -> None:
-    """Refuse a file: the local command has taken those that it was given."""
-    if value is not None:
-        raise BadInput(f"{param.human_readable_name.lower()}: {HERE}; allowed here are stdin and stdout")
+    """Refuse a file, but `-`: the local command has taken those that it was given."""
+    if value is not None and (value != "-" or isinstance(param, click.Option)):
+        raise BadInput(f"{param.opts[0]}: {HERE}; allowed here are stdin and stdout")
 
 
 def _archive(command: Any) -> Any:

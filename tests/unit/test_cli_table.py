@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cli import client
+from cli import calls, client
 from cli.dispatch import masked, run
 from cli.render import aligned, json_lines, text_lines
 from cli.table import ALIASES, COMMANDS, find, nouns
@@ -250,6 +250,6 @@ def test_the_version_is_the_projects() -> None:
 
 def test_the_client_knows_the_table_without_importing_it(monkeypatch: pytest.MonkeyPatch) -> None:
     reading = {name for name, command in COMMANDS.items() if command.reads_stdin}
-    assert set(client.READS_STDIN) == reading | {alias for alias, name in ALIASES.items() if name in reading}
+    assert set(calls.READS_STDIN) == reading | {alias for alias, name in ALIASES.items() if name in reading}
     monkeypatch.delenv("PUSHLOG_HOME", raising=False)
     assert client.home() == default_home()

@@ -1,7 +1,10 @@
 """The files that the local command takes: read, written and opened on its own side."""
 
 import os
+import pty
 import subprocess
+import sys
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import BinaryIO
@@ -87,3 +90,76 @@ def test_what_is_no_passphrase_is_refused_in_a_sentence(tmp_path: Path, content:
 def test_a_file_that_cannot_be_had_is_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     code, out, err = finished(pushlog(tmp_path, *words))
     assert (code, out, err.count(b"\n")) == (1, b"", 1)
+
+
+@pytest.mark.parametrize("words", [("backup:import",), ("backup:export",), ("ssh-keys:add", "anna")])
+@pytest.mark.parametrize("path", ["/tmp", "nope/", ""])
+def test_a_folder_is_no_file(tmp_path: Path, words: tuple[str, ...], path: str) -> None:
+    code, out, err = finished(pushlog(tmp_path, *words, path))
+    assert (code, out, err.count(b"\n")) == (1, b"", 1)
+    assert err.startswith(f" !     path: {path} cannot be ".encode())
+
+
+def test_an_export_to_a_device_or_a_pipe_is_written_there_and_replaces_nothing(
+    tmp_path: Path,
+    start: Start,  # noqa: F811
+) -> None:
+    start(export(0))
+    os.mkfifo(tmp_path / "pipe")
+    read: list[bytes] = []
+    reader = threading.Thread(target=lambda: read.append((tmp_path / "pipe").read_bytes()))
+    reader.start()
+    assert finished(pushlog(tmp_path, "backup:export", str(tmp_path / "pipe")))[0] == 0
+    reader.join()
+    assert read == [MUCH]
+    assert (tmp_path / "pipe").is_fifo()
+    assert finished(pushlog(tmp_path, "backup:export", "/dev/stdout"))[1] == MUCH
+
+
+def test_an_export_to_what_a_link_names_leaves_the_link(tmp_path: Path, start: Start) -> None:  # noqa: F811
+    start(export(0))
+    (tmp_path / "latest").symlink_to("monday")
+    assert finished(pushlog(tmp_path, "backup:export", str(tmp_path / "latest")))[0] == 0
+    assert (tmp_path / "latest").is_symlink()
+    assert (tmp_path / "monday").read_bytes() == MUCH
+
+
+@pytest.mark.parametrize("question", [("--help", "backup:export"), ("backup:export", "-h")])
+def test_the_answer_to_a_question_does_not_replace_a_backup(tmp_path: Path, question: tuple[str, ...]) -> None:
+    (tmp_path / "b").write_bytes(b"yesterday's")
+    assert b"backup:export" in b"".join(finished(pushlog(tmp_path, *question, str(tmp_path / "b")))[1:])
+    assert (tmp_path / "b").read_bytes() == b"yesterday's"
+
+
+def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, start: Start) -> None:  # noqa: F811
+    start(export(0))
+    with open("/dev/full", "wb") as full:
+        argv = [sys.executable, "-m", "cli.client", "backup:export"]
+        done = subprocess.run(
+            argv, env=os.environ | {"PUSHLOG_HOME": str(tmp_path)}, stdout=full, stderr=subprocess.PIPE
+        )
+    assert (done.returncode, done.stderr) == (1, b" !     stdout: cannot be written (No space left on device)\n")
+
+
+def test_a_dash_is_stdin_or_stdout(tmp_path: Path, start: Start) -> None:  # noqa: F811
+    platform = start(echo)
+    assert finished(pushlog(tmp_path, "backup:verify", "-", stdin=subprocess.PIPE), b"x") == (3, b"x", b"said")
+    assert finished(pushlog(tmp_path, "backup:export", "-")) == (3, b"", b"said")
+    assert [hello.argv for hello in platform.hellos] == [["backup:verify"], ["backup:export"]]
+
+
+def test_a_name_in_two_words_takes_a_file_too(tmp_path: Path, start: Start) -> None:  # noqa: F811
+    platform = start(echo)
+    (tmp_path / "b").write_bytes(b"x")
+    assert finished(pushlog(tmp_path, "--quiet", "backup", "verify", str(tmp_path / "b"))) == (3, b"x", b"said")
+    assert platform.hellos[0].argv == ["--quiet", "backup:verify"]
+
+
+def test_a_terminal_is_not_waited_for_as_an_archive(tmp_path: Path, start: Start) -> None:  # noqa: F811
+    start(echo)
+    here, there = pty.openpty()
+    code, out, err = finished(pushlog(tmp_path, "backup:import", stdin=there))
+    assert (code, out) == (1, b"")
+    assert err == b" !     backup: a terminal holds no archive; allowed are a FILE, a pipe and a redirection\n"
+    for descriptor in (here, there):
+        os.close(descriptor)
