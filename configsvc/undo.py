@@ -28,6 +28,9 @@ from services.events import (
     name_stream,
 )
 
+CODE = "code"
+"""What of a release came from a push, among the settings."""
+
 
 @dataclass
 class Command:
@@ -153,7 +156,7 @@ def end(state: State, command: Command) -> list[Draft]:
     if app is None:
         raise Refused(f"app: {name} was destroyed since; see: events {name}")
     for event in command.since:
-        if places(event.data) or event.type in ("push.received", "release.created"):
+        if changes(event.data) or event.type == "push.received":
             raise Refused(
                 f"app: {name} has more in it since {event.type} at position {event.position} by {who(event)}; "
                 f"end it with: apps:destroy {name}"
@@ -169,7 +172,7 @@ def settle(state: State, command: Command, platform: str) -> list[Draft]:
     before = command.before.apps[app.id]
     made = next((event.data for event in command.events if isinstance(event.data, ReleaseCreated)), None)
     code = before.base.data if made and before.base and code_of(before.base.data) != code_of(made) else None
-    refuse_changed(command, made if code else None)
+    refuse_changed(app, command, made if code else None)
     wanted = settings_before(app, before, command)
     drafts = revert.drafts(state, app, wanted, platform)
     base = code or (app.base.data if app.base else None)
@@ -204,31 +207,49 @@ def settings_before(app: App, before: App, command: Command) -> revert.Settings:
     return revert.Settings(config, formation, [host for host in order if host in hosts])
 
 
-def refuse_changed(command: Command, made: ReleaseCreated | None) -> None:
-    """Raise Refused when what the command changed was changed again: what, where, and by whom.
+def refuse_changed(app: App, command: Command, made: ReleaseCreated | None) -> None:
+    """Raise Refused when what the command changed is another by now: what, where, and by whom.
 
-    With `made`, a release that brought other code, code counts too.
+    What was changed again and is as the command left it, because that was undone, is in no way. With `made`, a release
+    that brought other code, code counts too.
     """
-    changed = {place for event in command.events for place in places(event.data)}
-    for event in command.since:
-        again = sorted(changed & places(event.data))
-        if made and isinstance(event.data, ReleaseCreated) and code_of(event.data) != code_of(made):
-            again.append(f"release: v{made.number}")
-        if again:
-            raise Refused(f"{again[0]} was changed again at position {event.position} by {who(event)}; undo that first")
+    left = {place: value for event in command.events for place, value in changes(event.data).items()}
+    left.pop(CODE, None)
+    if made and app.base and code_of(app.base.data) != code_of(made):  # `base` passes over releases that failed
+        left[CODE] = code_of(made)
+    for place, value in sorted(left.items()):
+        if event := last_to_stay(command.since, place, value):
+            what = f"release: v{made.number}" if made and place == CODE else place
+            first = f"go back first with: rollback {event.subject}" if event.causationid else "undo that first"
+            raise Refused(f"{what} was changed again at position {event.position} by {who(event)}; {first}")
 
 
-def places(event: Event) -> set[str]:
-    """Each setting that an event changes, as an error begins with it."""
+def last_to_stay(since: list[Recorded[Event]], place: str, left: object) -> Recorded[Event] | None:
+    """The last change of `place`, which was `left`, that was not taken back; None: it is as it was left."""
+    stay: list[tuple[object, Recorded[Event] | None]] = [(left, None)]
+    for event in since:
+        for value in (value for of, value in changes(event.data).items() if of == place):
+            been = [before for before, _ in stay]
+            if value in been:
+                del stay[been.index(value) + 1 :]
+            else:
+                stay.append((value, event))
+    return stay[-1][1]
+
+
+def changes(event: Event) -> dict[str, object]:
+    """Each setting that an event changes, as an error begins with it, and to what; of a release its code."""
     match event:
         case ConfigChanged(set=set_, unset=unset):
-            return {f"config: {key}" for key in (*set_, *unset)}
+            return {f"config: {key}": set_.get(key) for key in (*set_, *unset)}
         case FormationChanged(formation=formation):
-            return {f"scale: {process}" for process in formation}
+            return {f"scale: {process}": count for process, count in formation.items()}
         case DomainTaken(host=host) | DomainFreed(host=host):
-            return {f"domain: {host}"}
+            return {f"domain: {host}": isinstance(event, DomainTaken)}
+        case ReleaseCreated():
+            return {CODE: code_of(event)}
         case _:
-            return set()
+            return {}
 
 
 def code_of(release: ReleaseCreated) -> dict[str, object]:

@@ -181,6 +181,42 @@ def test_what_a_grace_ended_with_is_said_to_be_for_ever(platform):
         platform.undo(shredded.position)
 
 
+@pytest.mark.parametrize(
+    "commands",
+    [
+        (SET, (changes.config, "hello", {"A": "y"}, [], True)),
+        (SCALE, (changes.scale, "hello", {"worker": 3}, True)),
+        (ADD, (changes.domains, "hello", [], ["shop.test"], DOMAIN)),
+    ],
+    ids=["config", "scale", "domains"],
+)
+def test_what_came_since_is_no_hindrance_once_it_is_undone(platform, commands):
+    before, (first, second) = platform.settings, [platform.deploy(*command) for command in commands]
+    platform.undo(second)
+    platform.undo(first)
+    assert platform.settings == before
+
+
+def test_a_command_that_an_undo_of_its_undo_brought_back_is_undone_as_ever(platform):
+    before, position = platform.settings, platform.deploy(*SET)
+    platform.undo(platform.undo(position)[0].position)
+    platform.undo(position)
+    assert platform.settings == before
+
+
+def test_what_is_named_as_in_the_way_can_be_undone_until_nothing_is(platform):
+    before = platform.settings
+    first, *later = [platform.deploy(changes.config, "hello", {"A": value}, [], True) for value in "xyz"]
+    again = platform.undo(later[1])[0].position
+    platform.undo(again)
+    for _ in later:
+        with pytest.raises(Refused, match=r"config: A was changed again at position \d+ .*; undo that first") as told:
+            platform.undo(first)
+        platform.undo(int(str(told.value).split("position ")[1].split()[0]))
+    platform.undo(first)
+    assert platform.settings == before
+
+
 def test_a_rollback_is_undone_with_its_code(platform):
     platform.deploy(*SET)
     platform.routed(platform.released(NEWER, web="w2"))
@@ -196,6 +232,8 @@ def test_a_rollback_before_a_push_is_not_undone(platform):
     platform.routed(platform.released("sha256:" + "3" * 64, web="w3"))
     with pytest.raises(Refused, match="release: v3 was changed again at position"):
         platform.undo(position)
+    platform.deploy(revert.rollback, "hello", 3, (), DOMAIN)
+    assert made(platform.undo(position)).image == NEWER
 
 
 MANY = [f"d{number}.example.org" for number in range(2 * PAGE + 7)]
