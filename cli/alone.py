@@ -22,7 +22,7 @@ class Alone:
     domain = "localhost"
     http_port = 80
     quiet = force = dry_run = False
-    format = "text"
+    format = ""
     at: int | None = None
 
     def __init__(self) -> None:

@@ -36,7 +36,8 @@ def run(context: Context, argv: Sequence[str], failed: Failed | None = None) -> 
     except WouldRecord as told:
         return render(context, Rehearsed(json.loads(str(told))))
     except PushlogError as error:
-        code = _fail(context, harmless(argv, str(error)), error.exit_code)
+        then = f" at position {context.at}" if isinstance(error, NoSuchApp) and context.at is not None else ""
+        code = _fail(context, harmless(argv, f"{error}{then}"), error.exit_code)
         if failed:
             failed(named(argv), error)
         return code

@@ -41,7 +41,7 @@ class Line:
     params: dict[str, Any] = field(default_factory=dict)
     quiet: bool = False
     force: bool = False
-    format: str = "text"
+    format: str = ""
     at: str | None = None
     dry_run: bool = False
 
@@ -79,7 +79,7 @@ def parse(argv: Sequence[str]) -> Line:
     except HelpWanted:
         return _help(name)
     quiet, force = params.pop("quiet"), params.pop("force", False)
-    wanted, at, dry_run = params.pop("format", "text"), params.pop("at"), params.pop("dry_run")
+    wanted, at, dry_run = params.pop("format", None) or "", params.pop("at"), params.pop("dry_run")
     return Line(command, params, flags.quiet or quiet, flags.force or force, wanted, at, dry_run)
 
 
@@ -101,13 +101,25 @@ def parameters(command: Command, name: str, words: Sequence[str]) -> dict[str, A
     try:
         parsed = command.parser.make_context(name, list(words))
     except click.UsageError as error:
-        said = error.format_message().rstrip(".")
+        said = _said(error)
         raise BadInput(f"{name}: {said[:1].lower()}{said[1:]}; see: pushlog help {name}") from None
     if parsed.args:  # click's own sentence would repeat them, and one may be a secret
         extra = "a word" if len(parsed.args) == 1 else f"{len(parsed.args)} words"
         raise BadInput(f"{name}: {extra} too many; see: pushlog help {name}")
     params = dict(parsed.params)
     return params | _app_and_flag(name, params.pop("words")) if command.report else params
+
+
+def _said(error: click.UsageError) -> str:
+    """click's sentence, with an argument as the usage shows it, and a number as people call one."""
+    if isinstance(error, click.BadParameter) and (param := error.param):
+        if isinstance(param, click.Argument):
+            error.param_hint = param.metavar or f"<{param.name}>"
+        if isinstance(param.type, click.IntRange) and " is not " in error.message:
+            word, top = error.message.partition(" is not ")[0].strip("'"), param.type.max
+            allowed = f"a whole number from {param.type.min}" + ("" if top is None else f" to {top}")
+            error = click.BadParameter(f"{word!r} is not one; allowed is {allowed}", error.ctx, param, error.param_hint)
+    return error.format_message().rstrip(".")
 
 
 def masked(argv: Sequence[str]) -> str:

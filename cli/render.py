@@ -133,7 +133,7 @@ def _bare(noun: str, rows: Record, flag: str) -> str:
 
 
 def _proof(context: Context, value: Proof) -> int:
-    if context.tty and context.format == "text":
+    if context.format == "text" or (context.tty and not context.format):
         (context.write if value.holds else context.write_err)(
             f"{'-----> ' if value.holds else ' !     '}{visible(value.said)}\n".encode()
         )

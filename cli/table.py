@@ -22,7 +22,7 @@ class Context(Protocol):
     """One run of one command: who asks, over what, and what the platform does for them.
 
     `run` sets `quiet`, `format` ("text" or "json"), `force`, `dry_run` and `at` (the position of the log whose state is
-    asked for) from the command line before the command sees them.
+    asked for) from the command line before the command sees them. `format` is "" where none was asked for.
     Reading, writing, `pause` and what `follow` and `events` yield raise a PushlogError once the client is gone.
     """
 
@@ -101,7 +101,7 @@ class Context(Protocol):
 
 Function = Callable[..., Value]
 
-DRY_RUN = "Only print the events that it would record first; nothing is recorded."
+DRY_RUN = "Only show what it would record first; nothing is recorded."
 AT = "The answer as it was then."
 
 
@@ -240,7 +240,7 @@ def _common(name: str, *, json: bool, destroys: str | None, records: bool, at: b
         click.Option(["-q", "--quiet", "quiet"], is_flag=True, hidden=True, help="The bare result, without headers."),
     ]
     if json:
-        shared.append(click.Option(["--format", "format"], type=click.Choice(["text", "json"]), default="text"))
+        shared.append(click.Option(["--format", "format"], type=click.Choice(["text", "json"])))
     if destroys:
         shared.append(click.Option(["--force", "force"], is_flag=True, help="Do not ask."))
     return shared

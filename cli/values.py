@@ -88,7 +88,10 @@ class Rehearsed:
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What was looked at holds, or does not: one sentence, and what was found. JSON where nobody looks on."""
+    """What was looked at holds, or does not: one sentence, and what was found.
+
+    JSON where nobody looks on, unless text was asked for.
+    """
 
     holds: bool
     said: str

@@ -42,7 +42,7 @@ class SessionContext:
         self.tty, self.columns = session.tty, session.columns
         self.domain, self.http_port = ports.settings.domain, ports.settings.http_port
         self.quiet = self.force = self.dry_run = False
-        self.format = "text"
+        self.format = ""
         self.at: int | None = None
         self.log = ports.log
 

@@ -24,8 +24,8 @@ def _number(_ctx: click.Context, _param: click.Parameter, word: str | None) -> i
     return int(found[1])
 
 
-def _keep(_ctx: click.Context, _param: click.Parameter, words: str) -> list[str]:
-    kept = [word for word in words.split(",") if word]
+def _keep(_ctx: click.Context, _param: click.Parameter, words: tuple[str, ...]) -> list[str]:
+    kept = [word for word in ",".join(words).split(",") if word]
     if unknown := [word for word in kept if word not in KEPT]:
         raise BadInput(f"keep: {names.shown(unknown[0])} cannot be kept; allowed are {', '.join(KEPT)}")
     return arguments.once("keep", kept)
@@ -60,7 +60,9 @@ def _text(value: object) -> str:
 @command("rollback", owner="configsvc", needs="write", records=True, aliases=("releases:rollback",))
 @arguments.app
 @release
-@click.option("--keep", default="", metavar="config,formation,domains", callback=_keep, help="Leave these as they are.")
+@click.option(
+    "--keep", multiple=True, metavar="config,formation,domains", callback=_keep, help="Leave these as they are."
+)
 def rollback(ctx: Context, app: str, release: int | None, keep: list[str]) -> Value:
     """Deploy an older release again: code, config, scale and domains; without a number the one that served before."""
     plan = ctx.call("configsvc", "rollback_plan", name=app, number=release, keep=keep)

@@ -22,7 +22,7 @@ class FakeContext:
     domain: str = "localhost"
     http_port: int = 8080
     quiet: bool = False
-    format: str = "text"
+    format: str = ""
     force: bool = False
     at: int | None = None
     dry_run: bool = False

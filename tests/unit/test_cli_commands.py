@@ -385,7 +385,7 @@ def test_a_release_is_shown_with_its_settings(ctx: FakeContext) -> None:
 
 
 def test_a_rollback_says_what_it_will_change_before_it_does_it(ctx: FakeContext) -> None:
-    assert said(ctx, "rollback", "hello", "v1", "--keep", "config,domains") == ""
+    assert said(ctx, "rollback", "hello", "v1", "--keep", "config", "--keep", "domains") == ""
     assert ctx.err.decode() == (
         "-----> Rolling back hello to v1\n       config:  unset A\n       image:   b → a\n-----> Deploying\n"
     )
@@ -398,6 +398,23 @@ def test_an_undo_says_what_it_undoes_and_follows_what_that_sets_in_motion(ctx: F
     assert ctx.err == b"-----> Undoing config:set hello A=***\n-----> Deploying\n"
     assert ctx.calls == [("configsvc", "undo", {"position": 17})]
     assert '"0" is not one' in refused(ctx, "log:undo", "0")
+
+
+@pytest.mark.parametrize(
+    ("argv", "told"),
+    [
+        (["log:undo"], "log:undo: missing argument <position>; see: pushlog help log:undo"),
+        (["log:diff", "1"], "log:diff: missing argument <to>; see: pushlog help log:diff"),
+        (["log:undo", "x"], "invalid value for <position>: 'x' is not one; allowed is a whole number from 1; see"),
+        (["events", "-n", "-3"], "'-n' / '--num': '-3' is not one; allowed is a whole number from 0 to 10000; see"),
+    ],
+)
+def test_a_bad_word_is_named_as_the_usage_shows_it(ctx: FakeContext, argv: list[str], told: str) -> None:
+    assert told in refused(ctx, *argv)
+
+
+def test_an_app_that_was_not_there_yet_is_said_to_be_missing_then(ctx: FakeContext) -> None:
+    assert refused(ctx, "config:show", "blog", "--at", "0", code=20) == "App blog does not exist at position 0"
 
 
 def test_a_clean_up_says_what_was_freed(ctx: FakeContext) -> None:
@@ -421,6 +438,8 @@ def test_the_disk_is_shown_by_its_owners(ctx: FakeContext, words: tuple[str, ...
 
 def test_a_bad_rollback_is_refused_before_anything_is_asked(ctx: FakeContext) -> None:
     assert refused(ctx, "rollback", "hello", "v0").startswith('release: "v0" is not a release; allowed is')
+    twice = refused(ctx, "rollback", "hello", "--keep", "config,domains", "--keep", "config")
+    assert twice == 'keep: "config" stands twice; allowed is each once'
     assert refused(ctx, "rollback", "hello", "--keep", "image").startswith('keep: "image" cannot be kept; allowed are')
     assert ctx.calls == []
 

@@ -226,3 +226,20 @@ def test_what_is_recorded_while_a_live_state_is_compared_is_no_difference() -> N
     context.apps["router"]["parts"].state.apps.clear()
     assert run(context, ["log:replay"]) == 1
     assert b"router differs at" in context.out
+
+
+@pytest.mark.parametrize(
+    ("tty", "words", "begins"),
+    [
+        (False, [], b'{"holds": true'),
+        (True, [], b"-----> The log is whole"),
+        (False, ["--format", "text"], b"-----> The log is whole"),
+        (True, ["--format", "json"], b'{"holds": true'),
+    ],
+)
+def test_a_proof_is_json_where_nobody_looks_on_unless_it_is_asked_for_otherwise(
+    tty: bool, words: list[str], begins: bytes
+) -> None:
+    context = FakeContext(tty=tty, log=fleet_log(5))
+    assert run(context, ["log:verify", *words]) == 0
+    assert context.out.startswith(begins)
