@@ -141,7 +141,8 @@ def text(status: Status) -> str:
     lines += [f"       {part.name + ':':<12}{'! ' if part.well is False else ''}{part.words}" for part in status.parts]
     lines += ["-----> Services", *(line for service in status.services for line in _service_lines(service))]
     waiting = ", ".join(f"{number} {type_}" for type_, number in sorted(status.pending.items()))
-    lines += ["-----> Work", f"       open:       {waiting or 'nothing'}"]
+    told = any(not process.silent for service in status.services for process in service.processes)
+    lines += ["-----> Work", f"       open:       {waiting or ('nothing' if told else 'not known, as nothing runs')}"]
     lines += [f"       lease:      {held.words}, held by {held.holder}" for held in status.leases]
     return "\n".join(lines)
 

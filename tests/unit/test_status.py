@@ -66,6 +66,12 @@ def test_beside_one_that_runs_another_may_be_silent_stand_by_or_start(other: Pro
     assert seen(*(process(name) for name in SERVICES), other).well
 
 
+def test_what_is_open_is_not_known_while_nobody_says() -> None:
+    assert "open:       nothing" in status.text(seen(process("builder")))
+    assert "open:       not known" in status.text(seen(process("builder", silence=SILENT + 1)))
+    assert "open:       not known" in status.text(seen())
+
+
 def test_a_lease_is_told_by_what_it_is_for() -> None:
     push = Held("0198", "vm/1", 2, "push.received", "hello")
     role = Held("role/router", "vm/2", 1, "", "")
