@@ -37,11 +37,11 @@ def processes(instance: Instance, service: str) -> dict[int, str]:
     return {process["pid"]: process["state"] for process in found["processes"]}
 
 
-def healthz(port: int) -> tuple[int, dict[str, Any]]:
+def healthz(port: int, method: str = "GET") -> tuple[int, dict[str, Any]]:
     """What a process answers."""
     connection = http.client.HTTPConnection("127.0.0.1", port, timeout=5)
     try:
-        connection.request("GET", "/healthz")
+        connection.request(method, "/healthz")
         answer = connection.getresponse()
         return answer.status, json.loads(answer.read())
     finally:
@@ -78,6 +78,7 @@ def ask_healthz(port: int, services: list[str]) -> None:
     rude = [b"\r\n\r\n", b"GET /" + b"x" * 100_000, b"GET /healthz HTTP/1.1\r\n" + b"a: b\r\n" * 1000, b"\0" * 5000]
     for words in [*rude, b"POST /healthz HTTP/1.0\r\nContent-Length: 9\r\n\r\n", b"GET /log.sqlite HTTP/1.0\r\n\r\n"]:
         ask_rudely(port, words)
+    assert healthz(port, "POST") == (501, {"error": "allowed is GET /healthz"})
     wait_for(lambda: healthz(port)[1]["lag"] == 0, "that it keeps up")
     code, report = healthz(port)
     assert (code, report["status"], report["reasons"], report["services"]) == (200, "well", [], services)
