@@ -112,6 +112,8 @@ def parameters(command: Command, name: str, words: Sequence[str]) -> dict[str, A
 
 def _said(error: click.UsageError) -> str:
     """click's sentence, with an argument as the usage shows it, and a number as people call one."""
+    if isinstance(error, click.NoSuchOption):  # what click thinks was meant may be a flag that this command refuses
+        return f"no such option '{error.option_name}'"
     if isinstance(error, click.BadParameter) and (param := error.param):
         if isinstance(param, click.Argument):
             error.param_hint = param.metavar or f"<{param.name}>"
