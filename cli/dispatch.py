@@ -69,8 +69,10 @@ def _confirm(context: Context, app: str) -> None:
         warn(context, f"This command will destroy {app}.")
         warn(context, f'To proceed, type "{app}"')
         context.write_err(b"\n> ")
-    typed = context.read_line(ANSWER_LIMIT).decode(errors="replace").strip()
-    if typed != app:
+    typed = context.read_line(ANSWER_LIMIT).decode(errors="replace")
+    if context.tty and not typed.endswith("\n"):  # Ctrl-D leaves the cursor behind the prompt
+        context.write_err(b"\n")
+    if typed.strip() != app:
         raise Refused(f"Confirmation did not match {app}; nothing was done")
 
 

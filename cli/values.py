@@ -20,6 +20,20 @@ class Bytes(int):
         return human(int(self))
 
 
+class Word(str):
+    """A word that is whole in JSON, and for people `short`."""
+
+    short: str
+
+    def __new__(cls, whole: str, short: str) -> "Word":
+        word = super().__new__(cls, whole)
+        word.short = short
+        return word
+
+    def __str__(self) -> str:
+        return self.short
+
+
 @dataclass(frozen=True, slots=True)
 class Listing:
     """A table. `columns` are those that text shows: a key of the rows, and how its value is written (`"v{}"`)."""

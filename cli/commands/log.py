@@ -8,7 +8,7 @@ import click
 
 from cli import arguments
 from cli.table import Context, command
-from cli.values import Listing, Proof, Record, Value, changed
+from cli.values import Listing, Proof, Record, Value, Word, changed
 from services import names, past
 from services.chain import Head
 from services.errors import BadInput, NoSuchApp, Unavailable
@@ -44,8 +44,10 @@ def diff(ctx: Context, from_: Moment, to: Moment, app: str | None) -> Value:
 @click.argument("key", required=False, callback=arguments.checked(names.config_key))
 def blame(ctx: Context, app: str, key: str | None) -> Value:
     """Show of each setting of an app, or one config KEY, since when it is as it is, by whom and by which event."""
-    columns = {"setting": "{}", "is": "{}", "position": "{}", "type": "{}", "when": "{:.19}", "by": "{}"}
-    return Listing(f"{app} settings", ctx.call("configsvc", "blame", name=app, key=key), columns | {"command": "{}"})
+    columns = {"setting": "{}", "is": "{}", "position": "{}", "when": "{:.19}", "by": "{}", "command": "{}"}
+    rows = ctx.call("configsvc", "blame", name=app, key=key)
+    short = [row | {"by": Word(row["by"], row["by"].partition(" ")[0])} for row in rows]
+    return Listing(f"{app} settings", short, columns)
 
 
 @command("log:verify", owner="gitreceiver", needs="read", json=True)
@@ -144,7 +146,13 @@ def changes(name: str, before: Mapping[str, Record], after: Mapping[str, Record]
     return rows
 
 
+LENGTHS = {"app": 8, "image": 12, "commit": 8}
+"""As much of an id as tells it from others, so that both moments have room on a terminal."""
+
+
 def _row(app: str, setting: str, before: Any, after: Any) -> Record:
+    if length := LENGTHS.get(setting):
+        before, after = (id_ and Word(id_, id_.removeprefix("sha256:")[:length]) for id_ in (before, after))
     return {"app": app, "setting": setting, "before": before, "after": after}
 
 

@@ -91,6 +91,12 @@ def test_apps_destroy_asks_on_a_terminal(ctx: FakeContext) -> None:
     assert b' !     To proceed, type "hello"\n\n> ' in ctx.err
 
 
+def test_an_answer_that_ends_without_enter_leaves_the_refusal_a_line_of_its_own(ctx: FakeContext) -> None:
+    ctx.tty, ctx.stdin = True, b""
+    said(ctx, "apps:destroy", "hello", code=1)
+    assert ctx.err.endswith(b"> \n !     Confirmation did not match hello; nothing was done\n")
+
+
 @pytest.mark.parametrize("answer", [b"", b"\n", b"hell\n", b"hello2\n", b"y\n"])
 def test_apps_destroy_does_nothing_on_another_answer(ctx: FakeContext, answer: bytes) -> None:
     ctx.stdin = answer

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from cli import calls, client
+from cli.commands.log import NO_APP, changes
 from cli.dispatch import masked, run
 from cli.render import aligned, json_lines, text_lines
 from cli.table import ALIASES, COMMANDS, find, nouns
@@ -234,6 +235,37 @@ def test_a_reports_values_begin_in_one_column(rows: dict[str, str]) -> None:
     assert len(lines) == len(rows)
     assert all(line.startswith("       ") and line[7].isupper() for line in lines)
     assert json.loads(next(iter(json_lines(Reports("ps", {"hello": rows})))))["app"] == "hello" or "app" in rows
+
+
+def test_both_moments_of_a_difference_fit_a_terminal_and_json_has_them_whole() -> None:
+    old = {**NO_APP, "app": "a" * 36, "image": "sha256:" + "1" * 64, "commit": "2" * 40}
+    new = {**old, "image": "sha256:" + "3" * 64, "commit": "4" * 40}
+    listing = Listing(
+        "t", changes("hello", {"hello": old}, {"hello": new}), dict.fromkeys(["setting", "before", "after"], "{}")
+    )
+    assert list(text_lines(listing, FakeContext())) == [
+        "image   111111111111  333333333333",
+        "commit  22222222      44444444",
+    ]
+    assert [row["after"] for row in json.loads(next(iter(json_lines(listing))))] == [new["image"], new["commit"]]
+
+
+def test_whose_doing_a_setting_is_fits_a_terminal_and_json_has_the_key(monkeypatch: pytest.MonkeyPatch) -> None:
+    row = {
+        "setting": "config A",
+        "is": "there",
+        "position": 7,
+        "type": "config.changed",
+        "when": "2026-01-02T03:04:05.6Z",
+    }
+    told = row | {"by": "anna SHA256:" + "x" * 43, "command": "config:set hello A=***"}
+    monkeypatch.setattr(FakeContext, "_configsvc_blame", lambda self, name, key: [told], raising=False)
+    context = FakeContext(tty=True, columns=80)
+    run(context, ["log:blame", "hello", "--quiet"])
+    assert context.out == b"config A  there  7  2026-01-02T03:04:05  anna  config:set hello A=***\n"
+    context = FakeContext()
+    run(context, ["log:blame", "hello", "--format", "json"])
+    assert json.loads(context.out) == [told]
 
 
 def test_a_terminals_width_cuts_a_listing() -> None:
