@@ -10,13 +10,16 @@ import pwd
 import socket
 import sys
 import threading
+from dataclasses import dataclass, field
 from pathlib import Path
+from time import monotonic
 
 from cli import calls
 from services import wire
 
 PLATFORM = ("up", "down", "status", "service", "prepare", "install-service", "uninstall-service")
 CHUNK = 64 * 1024
+EVERY = 0.2
 INTERRUPTED = 130
 CUT_OFF = 141
 
@@ -88,13 +91,43 @@ def _talk(connection: socket.socket, hello: bytes, call: calls.Call) -> int:
         connection.sendall(hello + (wire.encode(wire.STDIN, b"") if own is None else b""))
     if own is not None:
         threading.Thread(target=_send, args=(connection, own), daemon=True).start()
+    line = Line(call.file is not None and os.isatty(2))
     with connection.makefile("rb") as stream:
         while frame := wire.read_frame(stream):
             channel, data = frame
             if channel == wire.EXIT:
+                line.clear()
                 return int(data)
-            _write(2 if channel == wire.STDERR else call.output, data)
+            if channel == wire.STDERR:
+                line.clear()
+                _write(2, data)
+            else:
+                _write(call.output, data)
+                line.add(len(data))
     return _complain("The platform ended before the command did; see: pushlog status")
+
+
+@dataclass
+class Line:
+    """How much was written to a file, in one line on a terminal, if it is wanted."""
+
+    wanted: bool
+    written: int = 0
+    last: float = field(default_factory=monotonic)
+    shown: bool = False
+
+    def add(self, count: int) -> None:
+        """So many bytes more were written."""
+        self.written += count
+        if self.wanted and monotonic() - self.last >= EVERY:
+            self.last, self.shown = monotonic(), True
+            _write(2, f"\r       {self.written / (1 << 20):,.1f} MiB written\x1b[K".encode())
+
+    def clear(self) -> None:
+        """Leave the line to what comes."""
+        if self.shown:
+            self.shown = False
+            _write(2, b"\r\x1b[K")
 
 
 def _send(connection: socket.socket, descriptor: int) -> None:

@@ -11,6 +11,7 @@ from gitreceiver import backup, history, stories
 from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
+from gitreceiver.progress import told
 from gitreceiver.rekeying import rekey
 from gitreceiver.session import Session
 from services.chain import Cause
@@ -115,12 +116,14 @@ class SessionContext:
 
     def verify_backup(self) -> Record:
         """See Context."""
-        return backup.verify(self._ports.settings.home, self._session.read, self._session.passphrase)
+        with told(self, self._session.read) as read:
+            return backup.verify(self._ports.settings.home, read, self._session.passphrase)
 
     def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         """See Context."""
         session, say = self._session, partial(warn, self)
-        return backup.import_(self._ports, session.read, session.passphrase, say, moment, dry_run)
+        with told(self, session.read) as read:
+            return backup.import_(self._ports, read, session.passphrase, say, moment, dry_run)
 
     def _app(self, name: str) -> str:
         if self.at is not None:

@@ -20,6 +20,7 @@ from gitreceiver.context import RECORDING
 from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
+from gitreceiver.progress import told
 from gitreceiver.rekeying import rekey
 from gitreceiver.staging import clean
 from services import eventlog, instance, keyring, past
@@ -108,8 +109,9 @@ class Offline(Alone):
 
     def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         """See Context."""
-        read, say = partial(os.read, self._streams.input), partial(warn, self)
-        return backup.import_(self._ports, read, self._streams.passphrase, say, moment, dry_run)
+        say = partial(warn, self)
+        with told(self, partial(os.read, self._streams.input)) as read:
+            return backup.import_(self._ports, read, self._streams.passphrase, say, moment, dry_run)
 
 
 class Anywhere(Alone):
@@ -125,8 +127,9 @@ class Anywhere(Alone):
 
     def verify_backup(self) -> Record:
         """See Context."""
-        with tempfile.TemporaryDirectory(prefix="pushlog-") as folder:
-            return backup.verify(Path(folder), partial(os.read, self._streams.input), self._streams.passphrase)
+        stdin = partial(os.read, self._streams.input)
+        with tempfile.TemporaryDirectory(prefix="pushlog-") as folder, told(self, stdin) as read:
+            return backup.verify(Path(folder), read, self._streams.passphrase)
 
 
 def run(settings: Settings, argv: Sequence[str], streams: Streams) -> int:

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import select
 import subprocess
 import sys
 import threading
@@ -161,5 +162,29 @@ def test_a_terminal_is_not_waited_for_as_an_archive(tmp_path: Path, start: Start
     code, out, err = finished(pushlog(tmp_path, "backup:import", stdin=there))
     assert (code, out) == (1, b"")
     assert err == b" !     backup: a terminal holds no archive; allowed are a FILE, a pipe and a redirection\n"
+    for descriptor in (here, there):
+        os.close(descriptor)
+
+
+def test_a_terminal_is_told_how_much_of_an_export_was_written(tmp_path: Path, start: Start) -> None:  # noqa: F811
+    def slowly(hello: wire.Hello, stream: BinaryIO, send: Callable[[int, bytes], None]) -> None:
+        send(wire.STDOUT, MUCH)
+        while b"5.0 MiB written" not in said:
+            said.extend(os.read(here, 1000) if select.select([here], [], [], 0)[0] else b"")
+            send(wire.STDOUT, b"")
+        send(wire.STDERR, b" !     mind\n")
+        send(wire.EXIT, b"0")
+
+    here, there = pty.openpty()
+    said = bytearray()
+    start(slowly)
+    argv = [sys.executable, "-m", "cli.client", "backup:export", str(tmp_path / "b")]
+    assert (
+        subprocess.run(argv, env={**os.environ, "PUSHLOG_HOME": str(tmp_path)}, stderr=there, timeout=20).returncode
+        == 0
+    )
+    said += os.read(here, 1000)
+    assert b"5.0 MiB written\x1b[K" in said
+    assert said.endswith(b"\r\x1b[K !     mind\r\n")
     for descriptor in (here, there):
         os.close(descriptor)
