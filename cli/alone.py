@@ -5,6 +5,7 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from cli.client import CUT_OFF
 from cli.dispatch import run
 from cli.parsing import parse
 from cli.values import Record, Wanted
@@ -25,8 +26,8 @@ class Alone:
     format = ""
     at: int | None = None
 
-    def __init__(self) -> None:
-        self.tty = os.isatty(1)
+    def __init__(self, output: int = 1) -> None:
+        self.output, self.tty = output, os.isatty(output)
 
     @property
     def log(self) -> EventLog:
@@ -45,8 +46,14 @@ class Alone:
         return sys.stdin.buffer.readline(limit)
 
     def write(self, data: bytes) -> None:
-        sys.stdout.buffer.write(data)
-        sys.stdout.buffer.flush()
+        """See Context. Whoever read has enough at times (`events | head`): that ends it, without a word."""
+        try:
+            while data:
+                data = data[os.write(self.output, data) :]
+        except BrokenPipeError:
+            raise SystemExit(CUT_OFF) from None
+        except OSError as error:
+            raise Unavailable(f"output: cannot be written ({error.strerror})") from None
 
     def write_err(self, data: bytes) -> None:
         sys.stderr.buffer.write(data)

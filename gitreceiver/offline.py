@@ -12,7 +12,6 @@ from typing import Any
 
 from cli import dispatch
 from cli.alone import Alone
-from cli.client import CUT_OFF
 from cli.render import warn
 from cli.values import Record
 from gitreceiver import backup, ports
@@ -25,7 +24,7 @@ from gitreceiver.rekeying import rekey
 from gitreceiver.staging import clean
 from services import eventlog, instance, keyring, past
 from services.chain import Cause, uuid7
-from services.errors import BadInput, Unavailable
+from services.errors import BadInput
 from services.eventlog import EventLog
 from services.moments import Moment
 from services.platform import Platform, assemble
@@ -44,8 +43,8 @@ class Offline(Alone):
     """A Context whose platform is this process."""
 
     def __init__(self, platform: Platform, parts: Ports, streams: Streams, cause: Cause) -> None:
+        super().__init__(streams.output)
         self._platform, self._ports, self._streams, self._cause = platform, parts, streams, cause
-        self.tty = os.isatty(streams.output)
 
     @property
     def log(self) -> EventLog:
@@ -92,16 +91,6 @@ class Offline(Alone):
         if len(data) > limit:
             raise BadInput(f"stdin: longer than {limit} bytes; allowed are at most {limit}")
         return data
-
-    def write(self, data: bytes) -> None:
-        """See Context. Whoever read has enough at times (`events | head`): that ends it, without a word."""
-        try:
-            while data:
-                data = data[os.write(self._streams.output, data) :]
-        except BrokenPipeError:
-            raise SystemExit(CUT_OFF) from None
-        except OSError as error:
-            raise Unavailable(f"stdout: it takes no more ({error.strerror or error})") from None
 
     def export_backup(self, *, images: bool) -> None:
         """See Context."""

@@ -34,24 +34,20 @@ def test_a_reader_that_has_enough_of_a_backup_ends_it_without_a_word(tmp_path: P
         assert (process.stderr.read(), process.wait(30)) == (b"", 141)
 
 
-def test_where_no_backup_can_be_written_to_that_is_said_in_a_sentence(tmp_path: Path) -> None:
-    with Path("/dev/full").open("wb") as full:
-        done = subprocess.run(
-            [sys.executable, "-m", "cli.client", "backup:export"],
-            env={**os.environ, "PUSHLOG_HOME": str(tmp_path)},
-            stdout=full,
-            stderr=subprocess.PIPE,
-            check=False,
-        )
-    assert (done.returncode, done.stderr) == (1, b" !     stdout: it takes no more (No space left on device)\n")
-
-
 @pytest.mark.parametrize("line", [("log:undo", "9" * 5000), ("log:undo", "9" * 19), ("log:undo", "0"),
                                   ("log:verify", "--head", "9" * 5000 + ":" + "a" * 64)])  # fmt: skip
 def test_a_position_that_no_log_has_is_refused_in_a_sentence(tmp_path: Path, line: tuple[str, ...]) -> None:
     code, out, err = finished(pushlog(tmp_path / "home", *line))
     assert (code, out) == (1, b"")
     assert re.fullmatch(rb' !     (position|head): "\d{1,80}.{0,3}" is not one; allowed .{1,80}\n', err, re.DOTALL), err
+
+
+@pytest.mark.parametrize("command", ["backup:export", "log:verify", "help"])
+def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, command: str) -> None:
+    argv, environment = [sys.executable, "-m", "cli.client", command], {**os.environ, "PUSHLOG_HOME": str(tmp_path)}
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(argv, env=environment, stdout=full, stderr=subprocess.PIPE, check=False)
+    assert (done.returncode, done.stderr) == (1, b" !     output: cannot be written (No space left on device)\n")
 
 
 def test_a_backup_is_verified_where_there_is_no_instance_and_none_is_made(tmp_path: Path) -> None:
