@@ -42,16 +42,16 @@ def undo(log: EventLog, position: int) -> Callable[[State], Decision]:
     found = next(iter(log.read(position - 1, 1)), None)
     match found and found.data:
         case KeyAdded() as added:
-            return lambda state: _take_out(state, added, found.time if found else "")
+            return lambda state: _take_out(state, added)
         case KeyRemoved(name=name, fingerprint=fingerprint):
             key = key_before(log, fingerprint, position)
             return lambda state: add(state, name, key)
     raise Refused(f"undo: no key was added or removed at position {position}")
 
 
-def _take_out(state: State, added: KeyAdded, time: str) -> Decision:
+def _take_out(state: State, added: KeyAdded) -> Decision:
     key = state.keys.get(added.fingerprint)
-    if key is None or key.added != time:
+    if key is None or key.name != added.name:
         raise Refused(f"key: {added.name} was removed since; see: events --type key.removed")
     return remove(state, None, added.fingerprint)
 

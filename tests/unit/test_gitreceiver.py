@@ -105,6 +105,8 @@ def test_a_key_that_was_added_is_taken_out_by_an_undo_and_let_in_by_another(door
     assert keys.authorized(door.state, added.data.fingerprint, KEY) == "me"
     with pytest.raises(Refused, match="is stored already, as me"):
         undo(removed.position)
+    undo(added.position)
+    assert door.state.keys == {}
     with pytest.raises(Refused, match="no key was added or removed at position 1"):
         undo(1)
 
