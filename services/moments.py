@@ -9,7 +9,9 @@ from services.eventlog import EventLog
 from services.events import Event, Recorded
 from services.names import shown
 
-ALLOWED = "allowed are a position of the log, a time such as 2026-11-25T12:00:00Z or 2026-11-25, or 10m, 2h, 1d ago"
+ALLOWED = (
+    "allowed are a position of the log, a time such as 2026-11-25T12:00:00Z or 2026-11-25, now, or 10m, 2h, 1d ago"
+)
 POSITION = r"[0-9]{1,18}"
 """No more digits than a column of the log has."""
 DAY = r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
@@ -27,6 +29,8 @@ def moment(text: str, now: datetime | None = None) -> Moment:
     if re.fullmatch(POSITION, text):
         return int(text)
     try:
+        if text == "now":
+            return now or datetime.now(UTC)
         if ago := re.fullmatch(r"([0-9]{1,9})([smhdw])(?: ago)?", text):
             return (now or datetime.now(UTC)) - timedelta(**{UNITS[ago[2]]: int(ago[1])})
         if re.fullmatch(TIME, text):

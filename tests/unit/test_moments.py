@@ -44,6 +44,7 @@ def a_log(minutes):
         ("2026-11-25T12:00:00.250Z", NOON + timedelta(milliseconds=250)),
         ("2026-11-25 12:00", NOON),
         ("2026-11-25", datetime(2026, 11, 25, tzinfo=UTC)),
+        ("now", NOON),
         ("30s", NOON - timedelta(seconds=30)),
         ("10m", NOON - timedelta(minutes=10)),
         ("2h ago", NOON - timedelta(hours=2)),
