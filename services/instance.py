@@ -17,6 +17,8 @@ from services.settings import Settings
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
+COMMAND = b"-"
+"""What stands in `run/pid` before the number of a process that is not the platform's."""
 LOG_LIMIT = 16 * 1024 * 1024
 
 
@@ -38,24 +40,25 @@ def prepare_home(settings: Settings) -> None:
 
 
 @contextmanager
-def locked(settings: Settings) -> Iterator[None]:
+def locked(settings: Settings, *, serving: bool = False) -> Iterator[None]:
     """Hold the home: at most one process of the instance does. Raises Refused while another does.
 
-    The lock ends with the process, however it ends.
+    The lock ends with the process, however it ends. One that is not `serving` works on the home for a command, and is
+    not the one to be stopped when the instance is.
     """
     prepare_home(settings)
     descriptor = os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        whole = os.read(descriptor, 1)
+        holder = os.read(descriptor, 1)
         os.close(descriptor)
-        if not whole:
+        if not holder:
             raise Refused(f"services of the instance at {settings.home} are running; stop them first") from None
-        raise Refused(f"the instance at {settings.home} is running; stop it with: pushlog down") from None
+        raise _held(settings.home, holder) from None
     try:
         os.ftruncate(descriptor, 0)
-        os.write(descriptor, str(os.getpid()).encode())
+        os.write(descriptor, (b"" if serving else COMMAND) + str(os.getpid()).encode())
         yield
     finally:
         os.close(descriptor)  # the number may stay: it counts only while the lock is held
@@ -71,9 +74,15 @@ def joined(settings: Settings) -> Iterator[None]:
         os.ftruncate(descriptor, 0)
         yield
     except BlockingIOError:
-        raise Refused(f"the instance at {settings.home} is running; stop it with: pushlog down") from None
+        raise _held(settings.home, os.read(descriptor, 1)) from None
     finally:
         os.close(descriptor)
+
+
+def _held(home: Path, holder: bytes) -> Refused:
+    if holder == COMMAND:
+        return Refused(f"another command works on the instance at {home}; wait for its end")
+    return Refused(f"the instance at {home} is running; stop it with: pushlog down")
 
 
 @contextmanager
@@ -88,13 +97,13 @@ def ready(settings: Settings) -> Iterator[None]:
 
 
 def running_pid(home: Path) -> int | None:
-    """The process that holds the home, or None."""
+    """The platform's process, which holds the home, or None."""
     try:
         with (home / "run" / "pid").open() as file:
             try:
                 fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                return int(file.read() or 0) or None
+                return max(0, int(file.read() or 0)) or None  # below 0 it holds it for a command
     except FileNotFoundError:
         pass
     return None

@@ -67,7 +67,7 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
         get_hub().loop.add_signal_handler(number, stop, 0)
     try:
-        home = instance.locked(settings) if len(services) > 1 else instance.joined(settings)
+        home = instance.locked(settings, serving=True) if len(services) > 1 else instance.joined(settings)
         with home, healthz.told(settings, services) as health:
             _work(settings, services, stop, health)
     except Stop as told:

@@ -3,7 +3,11 @@
 import os
 from pathlib import Path
 
-from services.instance import LOG_LIMIT, log_file
+import pytest
+
+from services.errors import Refused
+from services.instance import LOG_LIMIT, joined, locked, log_file, running_pid, stop
+from services.settings import Settings
 
 
 def test_a_log_that_has_grown_long_becomes_the_one_older_file(tmp_path: Path) -> None:
@@ -16,3 +20,19 @@ def test_a_log_that_has_grown_long_becomes_the_one_older_file(tmp_path: Path) ->
         assert not log_file(tmp_path).exists()
         assert (tmp_path / "pushlog.log.1").read_bytes().startswith(text.encode())
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_command_that_holds_the_home_is_not_taken_for_the_platform(tmp_path: Path) -> None:
+    settings, said = Settings(home=tmp_path), list[str]()
+    with locked(settings):
+        assert running_pid(tmp_path) is None
+        stop(settings, said.append)
+        for other in (locked(settings), locked(settings, serving=True), joined(settings)):
+            with pytest.raises(Refused, match=r"another command works on .*; wait for its end"), other:
+                pass
+    assert said == [f"-----> Pushlog is not running at {tmp_path}"]
+    with locked(settings, serving=True):
+        assert running_pid(tmp_path) == os.getpid()
+        with pytest.raises(Refused, match="is running; stop it with: pushlog down"), locked(settings):
+            pass
+    assert running_pid(tmp_path) is None
