@@ -57,7 +57,7 @@ def test_an_answer_that_is_folded_can_be_had_as_of_any_position(shared: Instance
 
 def test_before_an_app_was_it_does_not_exist(shared: Instance, story: dict[str, int]) -> None:
     refused = shared.ssh("config:show", "past", "--at", "0", check=False)
-    assert (refused.returncode, refused.stderr) == (20, " !     App past does not exist\n")
+    assert (refused.returncode, refused.stderr) == (20, " !     App past does not exist at position 0\n")
     assert shared.ssh("apps:list", "--at", "0").stdout == ""
 
 
