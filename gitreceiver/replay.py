@@ -9,7 +9,6 @@ from itertools import takewhile
 from typing import cast
 
 from gitreceiver.archive import BadBackup
-from gitreceiver.sound import Sound
 from gitreceiver.wanted import Wanted
 from services import chain
 from services.chain import Row
@@ -119,8 +118,7 @@ def replay(log: EventLog) -> Wanted:
 
     Raises BadBackup for an event that this Pushlog does not know, whose names it would refuse, or that makes no state.
     """
-    wanted, sound, projections = Wanted(), Sound(), Projections(cast(EventLog, Patient(log)))
-    projections.add(sound)
+    wanted, projections = Wanted(), Projections(cast(EventLog, Patient(log)))
     projections.add(wanted)
     for service in SERVICES:
         projections.add(importlib.import_module(f"{service}.state").State())
@@ -138,7 +136,6 @@ def replay(log: EventLog) -> Wanted:
         AssertionError,
     ) as error:
         raise BadBackup(f"the backup's events make no state: {type(error).__name__} {error}") from None
-    sound.end()
     return wanted
 
 

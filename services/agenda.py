@@ -21,7 +21,7 @@ class Agenda:
     """One hop's items in this process. Items of one app go one after the other in the log's order if `ordered`.
 
     At most `limit` run at once. What another process has claimed, or what waits, is neither done nor failed here: it
-    takes no place, and is looked at again when news stirred it, and within a quarter of `lease`, the seconds after
+    takes no place, and is looked at again after news of it, and within a quarter of `lease`, the seconds after
     which a silent holder has lost it.
     """
 
@@ -43,6 +43,7 @@ class Agenda:
         self._running: set[str] = set()
         self._failures: dict[str, int] = {}
         self._again: dict[str, float] = {}
+        self._heard: dict[str, int] = {}
 
     def take(self) -> list[Recorded[Event]]:
         """The items to begin now. Each runs until `returned`, `failed` or `dropped` is told of it.
@@ -54,6 +55,7 @@ class Agenda:
         ready = [event for event in found if event.id not in self._running and self._due(event)]
         taken = ready[: max(0, self._limit - len(self._running))]
         self._running |= {event.id for event in taken}
+        self._heard |= {event.id: self._pending.heard.get(event.id, 0) for event in taken}
         return taken
 
     def rest(self) -> float:
@@ -83,10 +85,8 @@ class Agenda:
         return self._failures.get(event.id, 0) >= TRIES or self._pending.attempts(event) >= MAX_ATTEMPTS
 
     def _due(self, event: Recorded[Event]) -> bool:
-        if event.id in self._pending.stirred:
-            self._pending.stirred.discard(event.id)
-            self._again.pop(event.id, None)
-        if self._again.get(event.id, 0) > self._monotonic():
+        heard = self._pending.heard.get(event.id, 0)
+        if self._again.get(event.id, 0) > self._monotonic() and heard <= self._heard.get(event.id, 0):
             return False
         if self._pending.attempts(event) and not self._claims.free(event.id):
             self._wait(event, self._lease / 4)
@@ -98,6 +98,6 @@ class Agenda:
 
     def _forget(self) -> None:
         """Nothing is kept of what is no longer to be done."""
-        for kept in (self._failures, self._again):
+        for kept in (self._failures, self._again, self._heard):
             for gone in [id_ for id_ in kept if id_ not in self._pending.items]:
                 del kept[gone]

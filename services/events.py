@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from services.errors import BrokenLog
 from services.names import (
+    AddressField,
     AppNameField,
     CommitField,
     ConfigKeyField,
@@ -21,6 +22,8 @@ from services.names import (
     KeyNameField,
     ProcessField,
     RefField,
+    ScaleField,
+    UpstreamField,
     UuidField,
     shown,
 )
@@ -254,7 +257,7 @@ class ConfigChanged(AppEvent, type="config.changed", emitter="configsvc", termin
 class FormationChanged(AppEvent, type="formation.changed", emitter="configsvc", terminal=True):
     """How many containers of the named process types are wanted."""
 
-    formation: dict[ProcessField, int]
+    formation: dict[ProcessField, ScaleField]
 
 
 class ReleaseCreated(AppEvent, type="release.created", emitter="configsvc"):
@@ -270,7 +273,7 @@ class ReleaseCreated(AppEvent, type="release.created", emitter="configsvc"):
     commit: CommitField
     config: SealedConfig
     processes: dict[ProcessField, str]
-    formation: dict[ProcessField, int]
+    formation: dict[ProcessField, ScaleField]
     domains: list[HostField]
     push: str = ""
     deploy: bool = True
@@ -387,8 +390,8 @@ class Slot(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
     process: ProcessField
     number: int = Field(ge=1)
-    address: str
-    port: int
+    address: AddressField
+    port: int = Field(ge=1, le=65535)
     spec: str
     made_by: str
     attempt: int
@@ -407,7 +410,7 @@ class AddressesTaken(AppEvent, type="addresses.taken", emitter="deployer", termi
     An address is free again when the log has no container there any more.
     """
 
-    addresses: list[str]
+    addresses: list[AddressField]
 
 
 class ContainersMoved(AppEvent, type="containers.moved", emitter="deployer", terminal=True):
@@ -443,7 +446,7 @@ class RoutePublished(AppEvent, type="route.published", emitter="router"):
     release: int
     attempt: int
     hosts: list[HostField]
-    upstreams: list[str]
+    upstreams: list[UpstreamField]
     replaces: int | None
     push: str
 

@@ -91,7 +91,6 @@ class _Asked(BaseHTTPRequestHandler):
 
     server_version, sys_version = "pushlog", ""
     error_content_type, error_message_format = "application/json", '{"error": "allowed is GET /healthz"}\n'
-    error_content_type, error_message_format = "application/json", '{"error": "allowed is GET /healthz"}\n'
 
     def __init__(self, connection: Any, address: Any, health: Health) -> None:
         self._health = health

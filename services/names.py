@@ -10,7 +10,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 from services.errors import BadInput
 
@@ -24,6 +24,8 @@ REF_PATTERN = r"^refs/(heads|tags)/[^\x00-\x20\x7f~^:?*\[\\\ud800-\udfff]{1,255}
 KEY_NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$"
 FINGERPRINT_PATTERN = r"^SHA256:[A-Za-z0-9+/]{43}$"
 UUID_PATTERN = r"^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"
+ADDRESS_PATTERN = r"^[0-9a-f.:]{2,45}$"
+UPSTREAM_PATTERN = r"^[0-9a-f.:\[\]]{2,47}:[1-9][0-9]{0,4}$"
 
 RESERVED_KEYS = frozenset({"PORT", "DYNO"})
 MAX_SCALE = 100
@@ -130,3 +132,6 @@ CommitField = Annotated[str, StringConstraints(pattern=COMMIT_PATTERN)]
 DigestField = Annotated[str, StringConstraints(pattern=DIGEST_PATTERN)]
 FingerprintField = Annotated[str, StringConstraints(pattern=FINGERPRINT_PATTERN)]
 UuidField = Annotated[str, StringConstraints(pattern=UUID_PATTERN)]
+AddressField = Annotated[str, StringConstraints(pattern=ADDRESS_PATTERN)]
+UpstreamField = Annotated[str, StringConstraints(pattern=UPSTREAM_PATTERN)]
+ScaleField = Annotated[int, Field(ge=0, le=MAX_SCALE)]

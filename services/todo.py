@@ -20,7 +20,8 @@ class Pending:
     before has come to an event of these types. What belongs to a destroyed app is not to be done, be it that work which
     was under way when the app went records it afterwards; should the app be restored, it is, from where it stood.
 
-    `stirred` are the ids of items whose app had an event of the types `news`: what was found not to be due may be now.
+    `heard` is the position of each item's latest news: an event of the types `news` about its app, after which what was
+    found not to be due may be.
     """
 
     def __init__(
@@ -44,7 +45,7 @@ class Pending:
         self._parked: dict[str, Recorded[Event]] = {}
         self._attempts: dict[str, int] = {}
         self.items: dict[str, Recorded[Event]] = {}
-        self.stirred: set[str] = set()
+        self.heard: dict[str, int] = {}
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""
@@ -64,7 +65,7 @@ class Pending:
         if kind in self._settled and self._unsettled.get(subject_app(event)) == event.correlationid:
             del self._unsettled[subject_app(event)]
         if kind in self._news:
-            self.stirred.update(self._of(subject_app(event), self.items))
+            self.heard |= dict.fromkeys(self._of(subject_app(event), self.items), event.position)
 
     def _follow(self, event: Recorded[Event]) -> None:
         """Take in an app's end, its return, or its end for good."""
@@ -87,9 +88,8 @@ class Pending:
         return [id_ for id_, event in items.items() if subject_app(event) == app]
 
     def _drop(self, id_: str) -> None:
-        for kept in (self.items, self._parked, self._attempts):
+        for kept in (self.items, self._parked, self._attempts, self.heard):
             kept.pop(id_, None)
-        self.stirred.discard(id_)
 
     def __getstate__(self) -> dict[str, Any]:
         """What a snapshot keeps: all but how it was declared."""
