@@ -63,10 +63,13 @@ class App:
         return next((r for r in reversed(self.releases.values()) if r.status == "current"), None)
 
     def come_back(self, name: str) -> None:
-        """Exist again, with nothing that serves."""
+        """Exist again, as it was."""
         self.name, self.destroyed = name, None
-        if current := self.current:
-            current.status = "retired"
+
+    @property
+    def under_way(self) -> bool:
+        """Whether a release is to be deployed, or is being deployed."""
+        return any(release.status == "pending" for release in self.releases.values())
 
     @property
     def base(self) -> Release | None:

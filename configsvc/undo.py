@@ -129,7 +129,10 @@ def decide(state: State, command: Command, platform: str) -> Decision:
 
 
 def restore(state: State, command: Command, platform: str) -> list[Draft]:
-    """A destroyed app as it was, under its name, with its domains and a release of what served last."""
+    """A destroyed app as it was, under its name and with its domains.
+
+    With a release of what serves, so that who asks for it sees it come up, unless a newer one is under way.
+    """
     name, app = command.events[0].subject, state.gone.get(command.app)
     if command.app in state.apps or (app and app.destroyed not in command.events):
         raise Refused(f"app: {name} was restored since; see: events {name}")
@@ -143,7 +146,7 @@ def restore(state: State, command: Command, platform: str) -> list[Draft]:
         Draft(app_stream(app.id), name, AppRestored(app=app.id, name=name)),
         *apps.domain_drafts(state, app, before.domains, [], platform),
     ]
-    if app.current is None:  # by now: a deploy that was under way may have ended after the app did
+    if app.current is None or app.under_way:  # by now: a deploy may have ended after the app did
         return drafts
     old = app.current.data
     settings = {"config": old.config, "formation": old.formation, "domains": before.domains}

@@ -49,21 +49,24 @@ def endpoints(ports: Ports, app: str, release: int) -> list[str] | None:
 
     Each is checked: the container with the slot's labels runs at the slot's address. Raises Refused for one that does
     not, so that nothing is ever routed to another app's container; Unavailable while one that is gone, as on another
-    host, comes up again. None while the image for that is made again, which takes as long as a build.
+    host, comes up again. None while the image for that is made again, which takes as long as a build, and for an app
+    that is destroyed: it may be had back.
     """
     ports.projections.catch_up()
     known = ports.state.apps.get(app)
-    served = next((each for each in known.standing() if each.release == release), None) if known else None
-    if not known or not served:
+    if known is None:
+        return None
+    served = next((each for each in known.standing() if each.release == release), None)
+    if served is None:
         raise Refused(f"v{release} has no containers to be routed to")
-    found = {container.identity: container for container in ports.containers.list(app)}
+    wanted = {identity(slot): slot.address for slot in served.slots}
+    found = {c.identity: c for c in ports.containers.list(app) if not mend.is_stray(c, wanted)}
     if gone := [slot for slot in served.slots if identity(slot) not in found]:
         refuse_gone(ports, known, gone)
         return None
     web = [slot for slot in served.slots if slot.process == health.WEB]
     for slot in web:
-        container = found[identity(slot)]
-        if container.address != slot.address or container.state != "running":
+        if found[identity(slot)].state != "running":
             raise Refused(f"{known.name} web.{slot.number} does not run at {slot.address}")
         if not health.accepts(slot.address, slot.port):
             raise Unavailable(f"{known.name} web.{slot.number} does not accept connections at {slot.address}")

@@ -121,10 +121,15 @@ def remove(ports: Ports, stray: Found) -> None:
 
 
 def is_stray(container: Found, wanted: Mapping[Identity, str]) -> bool:
-    """Whether a container is none of the `wanted`, or runs elsewhere than at its address: a copy of one, or cut off."""
+    """Whether a container is none of the `wanted`, or elsewhere: a copy of one, cut off, or from before a move.
+
+    One that does not run has no address, and was made for the one that it is labelled with.
+    """
     if container.identity not in wanted:
         return True
-    return container.state == "running" and container.address != wanted[container.identity]
+    address = wanted[container.identity]
+    made_for = container.labels.get(f"{spec.LABEL}address", address)
+    return (container.address if container.state == "running" else made_for) != address
 
 
 def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> None:

@@ -1,4 +1,7 @@
-"""Another network, as on another host: what stands is given addresses of it, and mending does the rest."""
+"""What stands and has no address in the network is given one, and mending does the rest.
+
+That is so on another host, where the network is another one, and of an app that was had back.
+"""
 
 import ipaddress
 import logging
@@ -20,8 +23,10 @@ def into(ports: Ports, subnet: str) -> None:
     Raises Unavailable when it is full.
     """
     ports.projections.catch_up()
-    for id_ in [app.id for app in ports.state.apps.values() if astray(app, subnet)]:
-        decided = partial(decide, ports, id_, subnet)
+    leaving = [app.id for app in ports.state.apps.values() if astray(app, subnet)]
+    held = {container.address for container in ports.containers.list()} if leaving else set()
+    for id_ in leaving:
+        decided = partial(decide, ports, id_, subnet, held)
         if recorded := commit(ports.log, ports.projections, decided, Cause("deployer", "deployer")):
             log.info("%s has addresses of %s now", recorded[0].subject, subnet)
 
@@ -39,15 +44,15 @@ def astray(app: App, subnet: str) -> set[Slot]:
     return {slot for serving in app.standing() for slot in serving.slots if not inside(slot)}
 
 
-def decide(ports: Ports, id_: str, subnet: str) -> Decision:
+def decide(ports: Ports, id_: str, subnet: str, held: set[str]) -> Decision:
     """What is recorded of an app that moves; nothing when it is gone, or has its place.
 
-    A container that a release and the next one share goes to one place.
+    Addresses that are `held` are some container's still. What a release and the next one share goes to one place.
     """
     app = ports.state.apps.get(id_)
     if app is None or not (leaving := astray(app, subnet)):
         return Decision([])
-    free = plan.addresses(subnet, ports.state.addresses(), f"{id_}/moved")
+    free = plan.addresses(subnet, ports.state.addresses() | held, f"{id_}/moved")
     places = {identity(slot): slot.address for slot in app.slots() if slot not in leaving}
     taken, drafts = [], []
     for serving in app.standing():

@@ -2,7 +2,7 @@
 
 from functools import partial
 
-from deployer import candidate
+from deployer import candidate, mend
 from deployer.ports import Ports
 from deployer.state import identity
 from services.events import AppDestroyed, Recorded
@@ -18,12 +18,12 @@ def on_app_destroyed(destroyed: Recorded[AppDestroyed], ports: Ports) -> None:
     there = ports.containers.list(app)
     ports.projections.catch_up()
     back = ports.state.apps.get(app)
-    wanted = {identity(slot) for slot in (back.slots() if back else ())}
+    wanted = {identity(slot): slot.address for slot in (back.slots() if back else ())}
 
     def end(container: str, process: str) -> None:
         ports.containers.stop(container)
         candidate.bury(ports, container, app, process)
 
-    leaving = [container for container in there if container.identity not in wanted]
+    leaving = [container for container in there if mend.is_stray(container, wanted)]
     side_by_side([partial(end, c.id, f"{c.identity[2]}.{c.identity[3]}") for c in leaving])
     ports.look.set()

@@ -35,7 +35,7 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
     app = ports.state.apps.get(release.data.app)
     if app is None:
         return
-    output = ports.outputs.open(release.correlationid)
+    output, returns = ports.outputs.open(release.correlationid), app.returns
     with output.telling():
         if not image_settled(ports, app, release, output):
             return  # before the claim: waiting is no attempt; news of the image call us again
@@ -46,6 +46,12 @@ def on_release_created(release: Recorded[ReleaseCreated], ports: Ports) -> None:
     lease, slots = claimed
     with ports.claims.renewing(lease), output.telling():
         outcome = deploy(ports, app, release.data, lease.attempt, slots, output)
+        ports.projections.catch_up()
+        ended = app.id not in ports.state.apps or app.returns != returns
+        if ended:  # so did these, whatever came of them; once the app is back it is deployed again
+            candidate.remove(ports, app.id, own(slots, release.id, lease.attempt))
+            ports.log.release(lease)
+            return
         try:
             conclude(ports.log, release, outcome, "deployer", lease)
         except LeaseLost:

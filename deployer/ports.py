@@ -13,7 +13,7 @@ from services import engine
 from services.blobs import Blobs, Outputs
 from services.claims import Claims
 from services.eventlog import EventLog
-from services.events import Event, ImageRestored, Recorded
+from services.events import AppRestored, Event, ImageRestored, Recorded
 from services.keyring import Keyring
 from services.platform import Platform
 from services.projections import Projections
@@ -43,8 +43,8 @@ class Ports:
     waiting: set[str] = field(default_factory=set)
 
     def evolve(self, event: Recorded[Event]) -> None:
-        """See Fold.evolve: an image that is there again is what a container may have waited for."""
-        if isinstance(event.data, ImageRestored):
+        """See Fold.evolve: an image, or an app, that is there again is what a container may have waited for."""
+        if isinstance(event.data, ImageRestored | AppRestored):
             self.look.set()
 
     def subnet(self) -> str:

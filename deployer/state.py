@@ -53,7 +53,7 @@ class App:
 
     `releases` by number: those that are not routed yet, and those that containers come from. `attempts` by number: how
     often each of those that are not routed yet was claimed. `restored` is what an image that was gone is on this host,
-    `lost` why one cannot be had again.
+    `lost` why one cannot be had again. `returns` counts how often the app was had back.
     """
 
     id: str
@@ -67,16 +67,22 @@ class App:
     retiring: list[Serving] = field(default_factory=list)
     restored: dict[str, str] = field(default_factory=dict)
     lost: dict[str, str] = field(default_factory=dict)
+    returns: int = 0
 
     def image(self, release: ReleaseCreated) -> str:
         """The image of a release as Docker has it here."""
         return self.restored.get(release.image, release.image)
 
     def come_back(self, name: str) -> None:
-        """Exist again, without a container: those that there were are gone, and their addresses anyone's."""
-        self.name = name
-        self.current = self.candidate = None
-        self.retiring = []
+        """Exist again: what stood is to be brought up at other addresses, as those that it had were anyone's."""
+        standing = self.standing()
+        self.name, self.retiring, self.returns = name, [], self.returns + 1
+        self.current, self.candidate = (
+            replace(serving, slots=tuple(slot.model_copy(update={"address": ""}) for slot in serving.slots))
+            if serving in standing
+            else None
+            for serving in (self.current, self.candidate)
+        )
 
     def slots(self) -> list[Slot]:
         """Every slot whose container should exist."""

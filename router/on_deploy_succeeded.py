@@ -17,6 +17,7 @@ def on_deploy_succeeded(deploy: Recorded[DeploySucceeded], ports: Ports, call: C
     app = ports.state.apps.get(deploy.data.app)
     if app is None:
         return
+    returns = app.returns
     try:
         route = wanted(deploy.data, app, call)
         if route is None:
@@ -27,7 +28,9 @@ def on_deploy_succeeded(deploy: Recorded[DeploySucceeded], ports: Ports, call: C
         except RouteRefused as error:
             raise Refused(put_back(ports, str(error))) from error
     except Refused as error:
-        conclude(ports.log, deploy, rejected(deploy, str(error)), "router")
+        ports.projections.catch_up()
+        if app.id in ports.state.apps and app.returns == returns:  # else it was the app's end that failed it
+            conclude(ports.log, deploy, rejected(deploy, str(error)), "router")
 
 
 def switch(ports: Ports, app: App, route: RoutePublished, record: Callable[[], bool]) -> bool:
@@ -54,7 +57,7 @@ def put_back(ports: Ports, reason: str) -> str:
 
 
 def wanted(deploy: DeploySucceeded, app: App, call: Callable[..., Any]) -> RoutePublished | None:
-    """The route of a deployed release; None while its containers wait for their image, as on another host.
+    """The route of a deployed release; None while its containers wait for their image or the app is gone.
 
     The deployer checks the containers, without a web process, too: Refused if one does not run, Unavailable if it is
     brought up again.

@@ -19,12 +19,22 @@ from services.events import (
 
 @dataclass
 class App:
-    """An app's releases by number, the routed one and later ones, and the route that is published, if any."""
+    """An app's releases by number, the routed one and later ones, and the route that is published, if any.
+
+    `returns` counts how often the app was had back.
+    """
 
     id: str
     name: str
     releases: dict[int, ReleaseCreated] = field(default_factory=dict)
     route: RoutePublished | None = None
+    returns: int = 0
+
+    def come_back(self, name: str) -> None:
+        """Exist again. The route leads nowhere until the containers have addresses again."""
+        self.name, self.returns = name, self.returns + 1
+        if self.route:
+            self.route = self.route.model_copy(update={"upstreams": []})
 
     def evolve(self, event: Event) -> None:
         """Take in a release, or the route of one."""
@@ -57,7 +67,7 @@ class State:
                 self.gone[app] = self.apps.pop(app)
             case AppRestored(app=app, name=name):
                 self.apps[app] = self.gone.pop(app)
-                self.apps[app].name, self.apps[app].route = name, None
+                self.apps[app].come_back(name)
             case AppShredded(app=app):
                 self.gone.pop(app, None)
             case ReleaseCreated(app=app) | RoutePublished(app=app) | ContainersMoved(app=app):

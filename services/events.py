@@ -414,7 +414,7 @@ class AddressesTaken(AppEvent, type="addresses.taken", emitter="deployer", termi
 
 
 class ContainersMoved(AppEvent, type="containers.moved", emitter="deployer", terminal=True):
-    """A release's containers answer elsewhere from here on: the apps' network has other addresses now."""
+    """A release's containers answer elsewhere from here on: on another network, or as the app was had back."""
 
     release: int
     slots: list[Slot]

@@ -47,6 +47,7 @@ class Scene(Story):
             state=self.deployer,
             waiting=set(),
             look=threading.Event(),
+            containers=SimpleNamespace(list=list),
         )
 
     def deployed(self, created, slots, hosts=("hello.localhost",)):

@@ -28,6 +28,11 @@ def test_a_container_that_does_not_say_who_made_it_is_no_apps_process():
     assert labelled({"pushlog.instance": "pushlog", "pushlog.process": ""}) is None
 
 
+@pytest.mark.parametrize(("address", "stray"), [("10.0.0.5", False), ("10.0.0.6", True)])
+def test_what_does_not_run_and_was_made_for_another_address_is_from_before_a_move(address, stray):
+    assert is_stray(found(MINE | {"pushlog.address": address}, "exited", ""), WANTED) is stray
+
+
 @pytest.mark.parametrize(
     ("state", "address", "stray"),
     [

@@ -283,7 +283,8 @@ def test_a_destroyed_app_comes_back_with_all_that_it_had_and_a_release_of_what_s
     assert platform.settings == before
     assert (back.change, back.deploy) == ("Restore after apps:destroy", True)
     assert revert.content(back) == revert.content(served)
-    assert [r.status for r in platform.app_state.releases.values()] == ["retired"] * 3 + ["failed", "pending"]
+    statuses = [r.status for r in platform.app_state.releases.values()]
+    assert statuses == ["retired", "retired", "current", "failed", "pending"]
 
 
 def test_a_deploy_that_ended_after_its_app_did_is_what_served(platform):
@@ -291,6 +292,13 @@ def test_a_deploy_that_ended_after_its_app_did_is_what_served(platform):
     position = destroyed(platform)
     platform.routed(later)
     assert revert.content(made(platform.undo(position))) == revert.content(later.data)
+
+
+def test_an_app_whose_next_release_was_under_way_comes_back_without_another_one(platform):
+    platform.do(*SET)
+    restored = platform.undo(destroyed(platform))
+    assert "release.created" not in [event.type for event in restored]
+    assert [r.status for r in platform.app_state.releases.values()] == ["current", "pending"]
 
 
 def test_that_is_undone_by_destroying_it_again_and_so_on(platform):
