@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from tests.e2e.apps import ECHO
 from tests.e2e.harness import Checkout, Instance, docker, wait_for
@@ -96,6 +97,23 @@ def test_a_destroyed_app_is_had_back_and_answers_with_its_config(
     assert (again.returncode, again.stderr) == (1, f" !     app: {app} was restored since; see: events {app}\n")
 
 
+def test_an_app_that_is_destroyed_while_it_is_deployed_and_had_back_serves_what_was_pushed(
+    shared: Instance, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    source.edit("app.py", "one", "two")
+    source.commit()
+    with ThreadPoolExecutor(1) as pushing:
+        pushing.submit(source.push, app, check=False)
+        wait_for(lambda: shared.types(app).count("deploy.started") == 2, "the second deploy")
+        position = undo_of(shared.ssh("apps:destroy", app, "--force").stderr)
+        shared.ssh("log:undo", position)
+    wait_for(lambda: says(shared, app) == "two", "what was pushed to serve")
+    wait_for(lambda: len(shared.containers_of(app)) == 1, "the old containers' end")
+    assert "deploy.failed" not in shared.types(app)
+
+
 def test_what_is_shredded_comes_back_no_more_and_leaves_nothing(
     shared: Instance, checkout: Checkouts, app: str
 ) -> None:
@@ -111,6 +129,14 @@ def test_what_is_shredded_comes_back_no_more_and_leaves_nothing(
     wait_for(lambda: not docker("images", "-q", f"{shared.name}/{uuid}").split(), "the images' end")
     wait_for(lambda: not list(shared.home.glob(f"repositories/*{uuid}*")), "the repository's end")
     wait_for(lambda: not (shared.home / "logs" / uuid).exists(), "the end of what it printed")
+
+
+def says(instance: Instance, app: str) -> str:
+    """What an app answers; empty while it answers nothing."""
+    try:
+        return instance.get(app).text
+    except OSError:
+        return ""
 
 
 def undo_of(said: str) -> str:
