@@ -155,7 +155,8 @@ def _take_pack(part: Part, path: Path) -> Repository:
                 index_with_dulwich(source.read_all, source.read, store, part.size)
     except BadPack as error:
         raise BadBackup(f"the backup is damaged: {part.name}: {error}") from None
-    if source.read(1):
+    kept = sum(path.stat().st_size for path in (repository.objects / "pack").glob("*.pack"))
+    if source.read(1) or kept != part.size:  # git reads past a pack's end, and says nothing
         raise BadBackup(f"the backup is damaged: {part.name} goes on behind its end")
     return repository
 

@@ -12,6 +12,10 @@ from random import Random
 from tempfile import TemporaryDirectory
 
 import pytest
+from dulwich.object_format import DEFAULT_OBJECT_FORMAT
+from dulwich.objects import Blob, ShaFile
+from dulwich.objects import Tree as GitTree
+from dulwich.pack import write_pack_objects
 
 from gitreceiver import archive as archives
 from gitreceiver import backup, export, staging
@@ -490,6 +494,52 @@ def test_a_pack_that_is_none_or_lacks_objects_is_refused(good: bytes, new: Ports
     for data in (b"PACK" + bytes(100), contents(good)[pack][:-30], b""):
         with pytest.raises(BadBackup, match="is damaged"):
             imported(new, rewritten(good, lambda parts, data=data: parts.update({pack: data})))
+    assert untouched(new)
+
+
+def pack_of(*things: ShaFile) -> bytes:
+    out = io.BytesIO()
+    write_pack_objects(out, [(thing, None) for thing in things], DEFAULT_OBJECT_FORMAT)
+    return out.getvalue()
+
+
+def tree_with(name: bytes) -> list[ShaFile]:
+    file, tree = Blob.from_string(b"x"), GitTree()
+    tree.add(name, 0o100644, file.id)
+    return [file, tree]
+
+
+HOSTILE_PACKS = [
+    *(pack_of(*tree_with(name)) for name in (b".git", b"..", b".", b"a/b", b".GIT", b"")),
+    pack_of(*tree_with(b"x")) + b"more",
+    pack_of(*tree_with(b"x"))[:-1] + b"?",
+    pack_of(*tree_with(b"x")[1:]),
+    b"PACK" + (2).to_bytes(4, "big") + (1 << 31).to_bytes(4, "big") + bytes(1000),
+]
+
+
+@pytest.mark.parametrize("git", [True, False], ids=["git", "dulwich"])
+@pytest.mark.parametrize("number", range(len(HOSTILE_PACKS)))
+def test_a_pack_that_a_push_could_not_bring_is_refused(
+    good: bytes, new: Ports, number: int, git: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(staging, "has_git", lambda: git)
+    with pytest.raises(BadBackup, match="is damaged"):
+        imported(new, rewritten(good, lambda parts: parts.update({f"repositories/{APP}.pack": HOSTILE_PACKS[number]})))
+    assert untouched(new)
+
+
+@pytest.mark.parametrize("git", [True, False], ids=["git", "dulwich"])
+def test_a_pack_that_lacks_what_a_commit_of_the_app_reaches_is_refused(
+    old: Ports, good: bytes, new: Ports, git: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    last = [e.data.new for e in old.log.read(0, 10_000) if e.type == "push.received" and e.data.app == APP][-1]
+    with repository(old.settings.home, APP).store() as store:
+        commit, tree = store[last.encode()], store[store[last.encode()].tree]
+    archive = rewritten(good, lambda parts: parts.update({f"repositories/{APP}.pack": pack_of(commit, tree)}))
+    monkeypatch.setattr(staging, "has_git", lambda: git)
+    with pytest.raises(BadBackup, match=r"missing objects|expected object"):
+        imported(new, archive)
     assert untouched(new)
 
 
