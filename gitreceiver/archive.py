@@ -28,7 +28,6 @@ PACK = r"repositories/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\.pack"
 BLOB = r"blobs/([0-9a-f]{64})"
 NAMES = re.compile("|".join([*map(re.escape, (HEADER, EVENTS, KEYRING, IMAGES, MANIFEST)), PACK, BLOB]))
 CHUNK = 256 * 1024
-JSON_LIMIT = 64 << 20
 ABOUT_LIMIT = 64 << 10
 BLOCK = tarfile.BLOCKSIZE
 END = bytes(2 * BLOCK)
@@ -49,8 +48,8 @@ class Part(NamedTuple):
     size: int
     chunks: Iterator[bytes]
 
-    def json(self, limit: int = JSON_LIMIT) -> Json:
-        """The JSON object that a small part is. Raises BadBackup."""
+    def json(self, limit: int) -> Json:
+        """The JSON object that a part of at most `limit` bytes is. Raises BadBackup."""
         if self.size > limit:
             raise BadBackup(f"the backup's {self.name} is too large: {self.size} bytes; allowed are {limit}")
         try:
@@ -124,7 +123,8 @@ class Reader:
             if part.name in self._seen:
                 raise BadBackup(f"the backup is damaged: {part.name} is there twice")
             if part.name == MANIFEST:
-                if part.size > JSON_LIMIT or b"".join(part.chunks) != _text(self.about | {"parts": self._seen}):
+                manifest = _text(self.about | {"parts": self._seen})
+                if part.size != len(manifest) or b"".join(part.chunks) != manifest:
                     raise BadBackup("the backup is damaged: its parts are not those that its manifest names")
                 self._source.end()
                 return

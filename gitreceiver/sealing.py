@@ -36,6 +36,11 @@ def written(keys: dict[str, bytes], passphrase: str | None) -> Json:
     return {"sealed": True, "salt": salt.hex(), **COST, "check": seal(WHOLE, b""), "keys": sealed}
 
 
+def most(apps: int) -> int:
+    """How many bytes of JSON the part is at most, of so many apps: a few of others' become much memory."""
+    return 4096 + 256 * apps
+
+
 def opened(part: Json, passphrase: str | None) -> dict[str, bytes]:
     """The data keys of such a part. Raises Refused for a missing or another passphrase, BadBackup for what is none."""
     try:

@@ -101,10 +101,11 @@ def staged(home: Path, read: Read, passphrase: str | None, keep: bool) -> Iterat
 def _unpack(reader: Reader, log: SqlLog, passphrase: str | None, room: Room, keep: bool) -> Staged:
     each = reader.parts()
     head = _take_events(_expected(each, EVENTS), log, reader, room, LOGS if keep else 2)
-    keys = sealing.opened(_expected(each, KEYRING).json(), passphrase)
-    found = Staged(head, log, keys, replay.replay(log))
-    expected = {*found.wanted.names(), IMAGES}
-    if keys.keys() - found.wanted.apps.keys():
+    wanted = replay.replay(log)
+    keys = sealing.opened(_expected(each, KEYRING).json(sealing.most(len(wanted.apps))), passphrase)
+    found = Staged(head, log, keys, wanted)
+    expected = {*wanted.names(), IMAGES}
+    if keys.keys() - wanted.apps.keys():
         raise BadBackup("the backup is damaged: its keyring has a key of no app")
     for part in each:
         found.parts += 1

@@ -579,6 +579,25 @@ def test_a_keyring_that_is_none_is_refused(good: bytes, new: Ports, keys: object
     assert untouched(new)
 
 
+def test_a_keyring_of_more_than_its_apps_could_have_is_not_even_read(good: bytes, new: Ports) -> None:
+    many = b'{"sealed": false, "keys": [' + b"[]," * 100_000 + b"[]]}"
+    with pytest.raises(BadBackup, match=r"keyring\.json is too large"):
+        imported(new, rewritten(good, lambda parts: parts.update({"keyring.json": many})))
+    assert untouched(new)
+
+
+def test_the_keyring_of_many_apps_is_read(new: Ports, tmp_path: Path) -> None:
+    with instance(tmp_path / "many") as parts:
+        for number in range(300):
+            app = f"0190a8c0-0000-7000-8000-{number:012x}"
+            drafts = [taken(f"a{number}", app), on_app(AppCreated(app=app, name=f"a{number}"), app)]
+            backups.record(parts, drafts)
+            parts.keyring.seal(app, "A", "x")
+        keys = parts.keyring.data_keys()
+        for passphrase in ("words", None):
+            assert verified(new, exported(parts, passphrase)[0], passphrase)["apps"] == len(keys) == 300
+
+
 # Secrets
 
 
