@@ -2,6 +2,9 @@
 
 import io
 import json
+import os
+import subprocess
+import sys
 import tarfile
 import threading
 import tracemalloc
@@ -33,6 +36,7 @@ from services.events import (
     Event,
     FormationChanged,
     NameTaken,
+    PushReceived,
     RoutePublished,
     Slot,
     app_stream,
@@ -738,6 +742,37 @@ def test_a_large_backup_is_written_and_read_in_constant_memory(new: Ports, tmp_p
     path.write_bytes(content)
     assert size > 96 << 20
     assert peak < 32 << 20
+
+
+RESIDENT = """
+import os, resource, sys
+from cli import client
+code = client.main(["backup:verify", sys.argv[1]])
+print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss + resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+sys.exit(code)
+"""
+
+
+def resident(archive: Path, home: Path) -> int:
+    """How many bytes of memory a process, and git, took at most to verify a backup."""
+    environment = {**os.environ, "PUSHLOG_HOME": str(home)}
+    done = subprocess.run(
+        [sys.executable, "-c", RESIDENT, str(archive)], env=environment, capture_output=True, check=True, timeout=120
+    )
+    return 1024 * int(done.stdout.split()[-1])
+
+
+def test_a_large_backup_is_checked_in_the_memory_of_a_small_one(new: Ports, tmp_path: Path) -> None:
+    backups.fill(new, 1)
+    small, large = tmp_path / "small", tmp_path / "large"
+    small.write_bytes(exported(new)[0])
+    source = new.blobs.put(lambda file: [file.write(bytes(1 << 20)) for _ in range(256)] and None)
+    push = PushReceived(app=APP, ref=MAIN, old=None, new="1" * 40, source=source)
+    backups.record(new, [on_app(push)])
+    with large.open("wb") as file:
+        export.export(new, lambda data: file.write(data) and None, lambda line: None, None)
+    assert large.stat().st_size > 256 << 20
+    assert resident(large, tmp_path / "none") - resident(small, tmp_path / "none") < 16 << 20
 
 
 def test_a_part_of_another_length_than_was_said_is_a_fault_of_ours(tmp_path: Path) -> None:
