@@ -39,10 +39,13 @@ class Call:
     passphrase: str | None = field(default=None, repr=False)
 
     def keep(self) -> None:
-        """Give the file that was written its name, as it is whole. Raises OSError."""
-        if self.file:
-            os.fsync(self.output)
-            part(self.file).replace(self.file)
+        """Give the file that was written its name, as it is whole. Raises Unfit."""
+        try:
+            if self.file:
+                os.fsync(self.output)
+                part(self.file).replace(self.file)
+        except OSError as error:
+            raise Unfit(f"path: {self.file} cannot be written ({error.strerror}); allowed is a file") from None
 
     def clean(self) -> None:
         """Remove what is left of a file that was not kept."""

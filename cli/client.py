@@ -24,6 +24,10 @@ INTERRUPTED = 130
 CUT_OFF = 141
 
 
+class Unwritten(Exception):
+    """What there is to be written cannot be: a full disk."""
+
+
 class ReaderGone(Exception):
     """Whoever read our output has enough."""
 
@@ -60,8 +64,12 @@ def _command(argv: list[str]) -> int:
         code = _run(call)
         if code == 0:
             call.keep()
+    except calls.Unfit as error:
+        code = _complain(str(error))
+    except Unwritten as error:
+        code = _complain(f"{call.file or 'stdout'}: cannot be written ({error})")
     except OSError as error:
-        code = _complain(f"{call.file or 'stdout'}: cannot be written ({error.strerror or error})")
+        code = _complain(f"{error.filename or home()}: {error.strerror or error}")
     finally:
         call.clean()
     return code
@@ -174,6 +182,8 @@ def _write(descriptor: int, data: bytes) -> None:
             data = data[os.write(descriptor, data) :]
     except BrokenPipeError:
         raise ReaderGone from None
+    except OSError as error:
+        raise Unwritten(error.strerror) from None
 
 
 def _complain(sentence: str) -> int:

@@ -33,10 +33,32 @@ def health_path(home: Path) -> Path:
 
 
 def prepare_home(settings: Settings) -> None:
-    """Make the home and its `run` folder. What this process makes from now on is for its user alone."""
+    """Make the home and its `run` folder. What this process makes from now on is for its user alone.
+
+    Raises Unavailable when that cannot be.
+    """
     os.umask(0o077)
-    settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
-    (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
+    with usable(settings.home):
+        settings.home.mkdir(mode=0o700, parents=True, exist_ok=True)
+        (settings.home / "run").mkdir(mode=0o700, exist_ok=True)
+
+
+@contextmanager
+def usable(home: Path) -> Iterator[None]:
+    """Have a home that this user cannot use be a sentence: Unavailable instead of OSError."""
+    try:
+        yield
+    except OSError as error:
+        raise Unavailable(
+            f"PUSHLOG_HOME: {home} cannot be used ({error.strerror}); allowed is a folder of one's own"
+        ) from None
+
+
+def _opened(settings: Settings) -> int:
+    """The file that is locked."""
+    prepare_home(settings)
+    with usable(settings.home):
+        return os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
 
 
 @contextmanager
@@ -46,8 +68,7 @@ def locked(settings: Settings, *, serving: bool = False) -> Iterator[None]:
     The lock ends with the process, however it ends. One that is not `serving` works on the home for a command, and is
     not the one to be stopped when the instance is.
     """
-    prepare_home(settings)
-    descriptor = os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(settings)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -67,8 +88,7 @@ def locked(settings: Settings, *, serving: bool = False) -> Iterator[None]:
 @contextmanager
 def joined(settings: Settings) -> Iterator[None]:
     """Share the home with the other services' processes. Raises Refused while one process runs them all there."""
-    prepare_home(settings)
-    descriptor = os.open(settings.home / "run" / "pid", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    descriptor = _opened(settings)
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         os.ftruncate(descriptor, 0)
@@ -97,15 +117,12 @@ def ready(settings: Settings) -> Iterator[None]:
 
 
 def running_pid(home: Path) -> int | None:
-    """The platform's process, which holds the home, or None."""
-    try:
-        with (home / "run" / "pid").open() as file:
-            try:
-                fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return max(0, int(file.read() or 0)) or None  # below 0 it holds it for a command
-    except FileNotFoundError:
-        pass
+    """The platform's process, which holds the home, or None. Raises Unavailable when this user may not look."""
+    with usable(home), contextlib.suppress(FileNotFoundError), (home / "run" / "pid").open() as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return max(0, int(file.read() or 0)) or None  # below 0 it holds it for a command
     return None
 
 

@@ -151,7 +151,7 @@ def guarded(run: Callable[[], Any]) -> int:
             say(f" !     {line}")
         return error.exit_code
     except click.ClickException as error:
-        say(f" !     {error.format_message()}")
+        say(f" !     {' '.join(error.format_message().split())}")
         return 1
     except click.Abort:
         return 130

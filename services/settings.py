@@ -225,7 +225,8 @@ def _from_file(path: Path, *, required: bool) -> dict[str, Any]:
             raise BadInput(f"{PREFIX}CONFIG: {names.shown(str(path))} is not there; allowed is a TOML file") from None
         return {}
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise BadInput(f"{PREFIX}CONFIG: {names.shown(str(path))}: {error}; allowed is a TOML file") from None
+        why = error.strerror if isinstance(error, OSError) else error
+        raise BadInput(f"{PREFIX}CONFIG: {names.shown(str(path))}: {why}; allowed is a TOML file") from None
     if unknown := sorted(set(values) - set(Settings.model_fields)):
         raise BadInput(
             f"{names.shown(unknown[0])}: there is no such setting in {path}; allowed are "

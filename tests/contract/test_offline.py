@@ -50,6 +50,13 @@ def test_output_that_cannot_be_written_is_a_sentence(tmp_path: Path, command: st
     assert (done.returncode, done.stderr) == (1, b" !     output: cannot be written (No space left on device)\n")
 
 
+def test_a_home_that_cannot_be_made_is_a_sentence() -> None:
+    for command in (["log:verify"], ["up", "--detach"], ["up"]):
+        code, out, err = finished(pushlog(Path("/proc/nope"), *command))
+        assert (code, out, err.count(b"\n")) == (1, b"", 1)
+        assert err.startswith(b" !     PUSHLOG_HOME: /proc/nope cannot be used (")
+
+
 def test_a_backup_is_verified_where_there_is_no_instance_and_none_is_made(tmp_path: Path) -> None:
     assert finished(pushlog(tmp_path / "home", "backup:export", str(tmp_path / "b")))[0] == 0
     assert finished(pushlog(tmp_path / "other", "backup:verify", str(tmp_path / "b")))[0] == 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from services.errors import Refused
+from services.errors import Refused, Unavailable
 from services.instance import LOG_LIMIT, joined, locked, log_file, running_pid, stop
 from services.settings import Settings
 
@@ -20,6 +20,17 @@ def test_a_log_that_has_grown_long_becomes_the_one_older_file(tmp_path: Path) ->
         assert not log_file(tmp_path).exists()
         assert (tmp_path / "pushlog.log.1").read_bytes().startswith(text.encode())
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_home_that_cannot_be_used_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    settings = Settings(home=tmp_path / "file" / "home")
+    for holding in (locked(settings), locked(settings, serving=True), joined(settings)):
+        with (
+            pytest.raises(Unavailable, match=r"^PUSHLOG_HOME: .*/file/home cannot be used \(Not a directory\)"),
+            holding,
+        ):
+            pass
 
 
 def test_a_command_that_holds_the_home_is_not_taken_for_the_platform(tmp_path: Path) -> None:

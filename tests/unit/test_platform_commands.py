@@ -47,3 +47,9 @@ def test_a_service_that_is_none_is_refused_with_those_that_are(refuse):
 @pytest.mark.parametrize("given", ["LOG_URL", "LOG_OWNER_URL"])
 def test_preparing_a_database_needs_its_owner_and_its_user(refuse, given):
     assert "PUSHLOG_LOG_OWNER_URL and PUSHLOG_LOG_URL: not both set" in refuse("prepare", **{given: POSTGRES})
+
+
+def test_a_missing_word_is_said_in_one_line(refuse):
+    said = refuse("service")
+    assert said.startswith(" !     Missing argument 'NAME'")
+    assert said.count("\n") == 1
