@@ -7,6 +7,7 @@ exit code. The commands of PLATFORM are about the platform itself and need none 
 import contextlib
 import os
 import pwd
+import signal
 import socket
 import sys
 import threading
@@ -22,6 +23,7 @@ CHUNK = 64 * 1024
 EVERY = 0.2
 INTERRUPTED = 130
 CUT_OFF = 141
+TERMINATED = 143
 
 
 class Unwritten(Exception):
@@ -61,6 +63,8 @@ def _command(argv: list[str]) -> int:
     except calls.Unfit as error:
         return _complain(str(error))
     try:
+        if call.file:  # so that what was written of it goes
+            signal.signal(signal.SIGTERM, lambda *_: sys.exit(TERMINATED))
         code = _run(call)
         if code == 0:
             call.keep()

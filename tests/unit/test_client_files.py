@@ -3,6 +3,7 @@
 import os
 import pty
 import select
+import signal
 import subprocess
 import sys
 import threading
@@ -59,6 +60,28 @@ def test_an_export_that_fails_leaves_the_last_one_alone(tmp_path: Path, start: S
     assert finished(pushlog(tmp_path, "backup:export", str(tmp_path / "b")))[0] == 1
     assert (tmp_path / "b").read_bytes() == b"yesterday's"
     assert [path.name for path in tmp_path.iterdir() if "part" in path.name] == []
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_an_export_that_is_ended_leaves_nothing_of_its_file(
+    tmp_path: Path,
+    start: Start,  # noqa: F811
+    number: int,
+    code: int,
+) -> None:
+    under_way = threading.Event()
+
+    def endless(hello: wire.Hello, stream: BinaryIO, send: Callable[[int, bytes], None]) -> None:
+        send(wire.STDOUT, b"x")
+        under_way.set()
+        stream.read()
+
+    start(endless)
+    process = pushlog(tmp_path, "backup:export", str(tmp_path / "b"))
+    assert under_way.wait(20)
+    process.send_signal(number)
+    assert finished(process)[0] == code
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
 def test_an_export_without_a_file_goes_to_stdout(tmp_path: Path, start: Start) -> None:  # noqa: F811
