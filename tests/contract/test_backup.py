@@ -594,7 +594,11 @@ def test_the_keyring_of_many_apps_is_read(new: Ports, tmp_path: Path) -> None:
     with instance(tmp_path / "many") as parts:
         for number in range(300):
             app = f"0190a8c0-0000-7000-8000-{number:012x}"
-            drafts = [taken(f"a{number}", app), on_app(AppCreated(app=app, name=f"a{number}"), app)]
+            name = f"a{number}"
+            drafts = [
+                Draft(name_stream(name), name, NameTaken(app=app, name=name)),
+                on_app(AppCreated(app=app, name=f"a{number}"), app),
+            ]
             backups.record(parts, drafts)
             parts.keyring.seal(app, "A", "x")
         keys = parts.keyring.data_keys()
