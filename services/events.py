@@ -391,7 +391,7 @@ class Slot(BaseModel):
     process: ProcessField
     number: int = Field(ge=1)
     address: AddressField
-    port: int = Field(ge=1, le=65535)
+    port: int = Field(ge=0, le=65535)
     spec: str
     made_by: str
     attempt: int

@@ -418,7 +418,8 @@ HOSTILE_VALUES = [
     route("10.0.0.1:80; } server { listen 80"),
     route("localhost:80"),
     deploy(slot(address="$(id)")),
-    deploy(slot(port=0)),
+    deploy(slot(port=-1)),
+    deploy(slot(port=1 << 16)),
 ]
 
 
