@@ -64,6 +64,8 @@ def taken(argv: list[str]) -> Call:
     values = {n + 1 for n in range(at + 1, len(argv)) if argv[n] in VALUED}
     words = [n for n in range(at + 1, len(argv)) if _is_word(argv[n]) and n not in values]
     behind = {**READS_FILE, **WRITES_FILE}[name]
+    if len(words) > behind + 1:
+        raise Unfit(f"{name}: a word too many; see: pushlog help {name}")
     call = Call(argv, passphrase=phrase)
     if len(words) == behind + 1:
         call.argv = argv[: words[-1]] + argv[words[-1] + 1 :]
@@ -136,6 +138,8 @@ def _passphrase(argv: list[str], at: int) -> tuple[str | None, list[str]]:
         if flag != PASSPHRASE:
             continue
         path = path if equals else "".join(argv[n + 1 : n + 2])
+        if not path:
+            raise Unfit(f"{PASSPHRASE}: names no file; allowed is a text file")
         try:
             with open(path, encoding="utf-8") as file:
                 words = file.read(PASSPHRASE_LIMIT + 1).rstrip("\r\n")

@@ -110,6 +110,17 @@ def test_what_is_no_passphrase_is_refused_in_a_sentence(tmp_path: Path, content:
     assert err.startswith(b" !     --passphrase-file: ")
 
 
+@pytest.mark.parametrize("words", [("backup:verify", "a", "b"), ("ssh-keys:add", "anna", "a", "b")])
+def test_a_second_file_is_a_word_too_many(tmp_path: Path, words: tuple[str, ...]) -> None:
+    told = f" !     {words[0]}: a word too many; see: pushlog help {words[0]}\n".encode()
+    assert finished(pushlog(tmp_path, *words)) == (1, b"", told)
+
+
+def test_a_passphrases_file_must_be_named(tmp_path: Path) -> None:
+    told = b" !     --passphrase-file: names no file; allowed is a text file\n"
+    assert finished(pushlog(tmp_path, "backup:export", "--passphrase-file")) == (1, b"", told)
+
+
 @pytest.mark.parametrize("words", [("backup:import", "/nope/x"), ("backup:export", "/nope/x"), ("backup:verify", "/")])
 def test_a_file_that_cannot_be_had_is_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     code, out, err = finished(pushlog(tmp_path, *words))
