@@ -218,8 +218,7 @@ def check_versions(expect: Mapping[str, int], versions: Mapping[str, int]) -> No
 def refuse_events(head: Head) -> Head:
     """The head of an empty log. Raises Refused for another one."""
     if head.position:
-        many = f"{head.position} event{'' if head.position == 1 else 's'}"
-        raise Refused(f"the log has {many} already; allowed is an instance that nothing was done with")
+        raise Refused(f"the log has events already, {head.position}; allowed is an instance that nothing was done with")
     return head
 
 
