@@ -354,6 +354,51 @@ def test_an_event_that_no_pushlog_wrote_is_refused(
     assert untouched(new)
 
 
+def lines_as(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[dict[str, bytes]], None]:
+    def changed(parts: dict[str, bytes]) -> None:
+        parts["events.jsonl"] = b"".join(change(parts["events.jsonl"].splitlines(keepends=True)))
+
+    return changed
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda lines: lines[1:], "has no event 1"),
+        (lambda lines: lines[:9] + lines[10:], "has no event 10"),
+        (lambda lines: [*lines[:9], lines[10], lines[9], *lines[11:]], "has no event 10"),
+        (lambda lines: [*lines[:9], lines[8], *lines[9:]], "has no event 10"),
+        (lambda lines: [*lines[:9], b"\n", *lines[9:]], "not what Pushlog writes"),
+        (lambda lines: [*lines[:9], b" " + lines[9], *lines[10:]], "not what Pushlog writes"),
+        (lambda lines: [*lines[:9], b"[1,2]\n", *lines[9:]], "not what Pushlog writes"),
+        (lambda lines: [*lines[:9], b'{"position":10}\n', *lines[9:]], "not what Pushlog writes"),
+        (lambda lines: [*lines[:9], b"[" * 100_000 + b"\n", *lines[9:]], "not what Pushlog writes"),
+        (lambda lines: [*lines[:9], b"\xff\xfe\n", *lines[9:]], "not what Pushlog writes"),
+        (lambda lines: [*lines[:9], b"x" * (17 << 20)], "not what Pushlog writes"),
+        (lambda lines: [*lines[:-1], lines[-1][:-1]], "not what Pushlog writes"),
+    ],
+)
+def test_lines_that_are_no_whole_log_in_order_are_refused(
+    good: bytes, new: Ports, change: Callable[[list[bytes]], list[bytes]], said: str
+) -> None:
+    parts = contents(good)
+    lines_as(change)(parts)
+    out = io.BytesIO()
+    writer = Writer(lambda data: out.write(data) and None, json.loads(good[512 : 512 + int(good[124:135], 8)]))
+    for name, data in parts.items():
+        writer.add(name, len(data), [data])
+    writer.end()
+    with pytest.raises(BadBackup, match=said):
+        imported(new, out.getvalue())
+    assert untouched(new)
+
+
+def test_an_event_that_has_the_id_of_another_is_refused(old: Ports, good: bytes, new: Ports) -> None:
+    with pytest.raises(BadBackup, match="append-only"):
+        imported(new, rewritten(good, changed_row("id", old.log.read(7, 1)[0].id)))
+    assert untouched(new)
+
+
 @pytest.mark.parametrize(
     "name", ["a;id", "../a", "a\nb", "-rf", "A", "a" * 64, "a..b", "a`id`", "a.git", "", "\ud800", "\u00e9"]
 )

@@ -211,3 +211,13 @@ def test_releases_are_numbered_from_one_without_gaps(platform):
 def test_the_stream_of_an_app_tells_its_version(platform):
     platform.create()
     assert platform.state.version(app_stream(APP)) == 1
+
+
+def test_config_beyond_what_any_process_can_be_given_is_refused(platform):
+    platform.create()
+    half = "x" * (changes.MAX_SEALED // 2)
+    platform.do(changes.config, "hello", {"A": half, "B": half}, [], True)
+    with pytest.raises(BadInput, match=r"^config: 4194305 bytes of sealed values; allowed are 4194304 an app$"):
+        platform.do(changes.config, "hello", {"C": "x"}, [], True)
+    platform.do(changes.config, "hello", {"C": "x"}, ["A"], True)
+    assert sorted(platform.app_state.config) == ["B", "C"]
