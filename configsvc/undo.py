@@ -6,7 +6,7 @@ from itertools import takewhile
 
 from configsvc import apps, releases, revert
 from configsvc.state import App, State
-from services import past
+from services import chain
 from services.chain import Draft
 from services.decide import Decision
 from services.errors import Refused
@@ -30,11 +30,13 @@ from services.events import (
 
 CODE = "code"
 """What of a release came from a push, among the settings."""
+READ = 2000
+DATA = chain.COLUMNS.index("data")
 
 
 @dataclass
 class Command:
-    """The events of a command in order, the state before it, and later events of its app up to `position`."""
+    """The events of a command, what was known of its app before it, and later events of the app up to `position`."""
 
     events: list[Recorded[Event]]
     before: State
@@ -48,9 +50,9 @@ class Command:
 
     def read_on(self, log: EventLog) -> None:
         """Take in what the log says since."""
-        while page := log.read(self.position):
-            self.position = page[-1].position
-            self.since += [e for e in page if isinstance(e.data, AppEvent) and e.data.app == self.app]
+        while self.app and (page := log.rows(self.position, READ)):
+            self.position = page[-1][0]
+            self.since += [chain.recorded(row) for row in page if self.app in row[DATA]]
 
 
 def command_at(log: EventLog, position: int) -> Command:
@@ -70,7 +72,8 @@ def command_at(log: EventLog, position: int) -> Command:
             f"go back with: rollback {told.subject}"
         )
     events = [*before(log, told), told, *behind(log, told)]
-    command = Command(events, state_before(log, events[0].position), events[-1].position)
+    command = Command(events, State(), events[-1].position)
+    command.before = state_before(log, events[0].position, command.app)
     command.read_on(log)
     return command
 
@@ -102,10 +105,18 @@ def same(one: Recorded[Event], other: Recorded[Event]) -> bool:
     return not one.causationid and (one.source, one.correlationid) == (other.source, other.correlationid)
 
 
-def state_before(log: EventLog, position: int) -> State:
-    """What configsvc knew before the event at `position`."""
-    state = State()
-    for _ in past.replay(log, {"configsvc": state}, 0, position - 1):
+def state_before(log: EventLog, position: int, app: str) -> State:
+    """What configsvc knew of an app before the event at `position`.
+
+    Only what names the app is decoded: a log may be long, and whoever asked waits.
+    """
+    state, after = State(), 0
+    while app and after < position - 1:
+        page = log.rows(after, min(READ, position - 1 - after))
+        for row in page:
+            if app in row[DATA]:
+                state.evolve(chain.recorded(row))
+        after = page[-1][0]
         time.sleep(0)  # others have a turn
     return state
 

@@ -1,12 +1,14 @@
 """log:undo: what reverses a command, and what nothing reverses."""
 
 from copy import deepcopy
+from uuid import UUID
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc import apps, changes, revert, undo
+from services import chain
 from services.chain import Cause, Draft, uuid7
 from services.decide import commit
 from services.errors import PushlogError, Refused
@@ -258,6 +260,22 @@ def test_a_push_is_not_undone_and_rollback_is_named(platform):
     for position in [event.position for event in platform.log.read() if event.type in ("push.received",)]:
         with pytest.raises(Refused, match=r"push\.received at position \d+ came of a push .*: rollback hello"):
             platform.undo(position)
+
+
+def test_of_what_is_not_about_the_app_nothing_is_decoded(platform, monkeypatch):
+    """A log may be long, and whoever asked waits ten seconds at most."""
+    for number in range(400):
+        platform.create(f"other-{number}", str(UUID(int=number)))
+    before, position = platform.settings, platform.deploy(*SET)
+    for number in range(400, 800):
+        platform.create(f"other-{number}", str(UUID(int=number)))
+    decoded, recorded = [], chain.recorded
+    monkeypatch.setattr(undo.chain, "recorded", lambda row: decoded.append(row[0]) or recorded(row))
+    target = undo.command_at(platform.log, position)
+    assert len(decoded) < 4 * PAGE < platform.log.head().position / 2  # those around the position, and the app's
+    assert target.before.apps[APP].config == before[0]
+    platform.undo(position)
+    assert platform.settings == before
 
 
 def test_a_position_that_is_none_is_refused(platform):
