@@ -117,6 +117,7 @@ def restored(log: MemoryLog) -> MemoryLog:
     other = MemoryLog()
     lines = b"".join(chain.canonical(list(row)).encode() + b"\n" for row in log.rows(0, log.head().position))
     other.adopt(replay.rows([lines]), {})
+    replay.replay(other)
     return other
 
 

@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from services.chain import Cause, Draft
+from gitreceiver import replay
+from services.chain import Cause, Draft, canonical
 from services.eventlog import SqlLog, open_log
 from services.events import BuildFailed, work_stream
 from services.keyring import Keyring
@@ -65,6 +66,14 @@ def test_its_config_opens(opened: tuple[SqlLog, sa.Engine], stored: str) -> None
     master = re.search("^-- ([0-9a-f]{64})$", stored, re.MULTILINE)
     assert master
     assert Keyring(engine, bytes.fromhex(master[1])).open_all(config.app, config.set) == {"GREETING": "hi"}
+
+
+def test_an_import_takes_it(opened: tuple[SqlLog, sa.Engine], tmp_path: Path) -> None:
+    """What is refused of a backup is nothing that a Pushlog ever recorded."""
+    log, _ = opened
+    lines = b"".join(canonical(list(row)).encode() + b"\n" for row in log.rows(0, 10_000))
+    assert list(replay.rows([lines])) == log.rows(0, 10_000)
+    assert "hello" in [app.name for app in replay.replay(log).apps.values()]
 
 
 def test_it_goes_on_and_nothing_of_it_is_rewritten(opened: tuple[SqlLog, sa.Engine], tmp_path: Path) -> None:
