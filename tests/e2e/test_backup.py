@@ -225,9 +225,9 @@ def test_the_next_push_and_change_go_on_from_there(moved: Moved) -> None:
 
 def test_an_image_that_somebody_removed_is_made_again(moved: Moved) -> None:
     [container] = moved.instance.containers_of("app-9")
+    moved.instance.down()  # or it starts another container of the image before that is gone
     subprocess.run(["docker", "rm", "-f", container["Id"]], check=True, capture_output=True)
     subprocess.run(["docker", "rmi", "-f", container["Image"]], check=True, capture_output=True)
-    moved.instance.down()
     moved.instance.up()
     wait_for(lambda: serves(moved.instance, "app-9"), "the app to serve again")
     assert moved.instance.types("app-9").count("image.restored") == 2
