@@ -6,6 +6,7 @@ from uuid import uuid4
 
 from configsvc import apps, changes, revert
 from configsvc import undo as undos
+from configsvc.commanded import command_at
 from configsvc.ports import Ports
 from configsvc.state import App
 from services import names
@@ -180,7 +181,7 @@ def undo(ports: Ports, position: int, cause: Json) -> Json:
     Answers what `_change` does, and in `command` the command line of what was undone. Raises Refused.
     """
     ports.projections.catch_up()
-    command = undos.command_at(ports.log, position)
+    command = command_at(ports.log, position)
 
     def decide() -> Decision:
         command.read_on(ports.log)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from configsvc import apps, changes, revert, undo
+from configsvc import apps, changes, commanded, revert, undo
 from services import chain
 from services.chain import Cause, Draft, uuid7
 from services.decide import commit
@@ -28,7 +28,7 @@ class Undoing(Platform):
         return commit(self.log, self.projections, lambda: decide(self.state, *args), cause)
 
     def undo(self, position):
-        command = undo.command_at(self.log, position)
+        command = commanded.command_at(self.log, position)
         command.read_on(self.log)
         return self.do(undo.decide, command, DOMAIN)
 
@@ -128,7 +128,7 @@ def test_of_two_undos_at_once_one_is_refused(command, image):
         platform.routed(platform.released(web="w", worker="k"))
     before = platform.settings
     position = platform.do(*command)[0].position
-    target = undo.command_at(platform.log, position)
+    target = commanded.command_at(platform.log, position)
 
     def undone(state):
         target.read_on(platform.log)
@@ -145,7 +145,7 @@ def test_of_two_undos_at_once_one_is_refused(command, image):
 
 def test_a_key_that_was_set_again_while_it_is_undone_is_not_lost(platform):
     position = platform.deploy(*SET)
-    target = undo.command_at(platform.log, position)
+    target = commanded.command_at(platform.log, position)
 
     def undone(state):
         target.read_on(platform.log)
@@ -161,7 +161,7 @@ def test_a_key_that_was_set_again_while_it_is_undone_is_not_lost(platform):
 
 
 def test_of_two_that_have_a_destroyed_app_back_at_once_one_is_refused(platform):
-    target = undo.command_at(platform.log, destroyed(platform))
+    target = commanded.command_at(platform.log, destroyed(platform))
 
     def undone(state):
         target.read_on(platform.log)
@@ -270,8 +270,8 @@ def test_of_what_is_not_about_the_app_nothing_is_decoded(platform, monkeypatch):
     for number in range(400, 800):
         platform.create(f"other-{number}", str(UUID(int=number)))
     decoded, recorded = [], chain.recorded
-    monkeypatch.setattr(undo.chain, "recorded", lambda row: decoded.append(row[0]) or recorded(row))
-    target = undo.command_at(platform.log, position)
+    monkeypatch.setattr(commanded.chain, "recorded", lambda row: decoded.append(row[0]) or recorded(row))
+    target = commanded.command_at(platform.log, position)
     assert len(decoded) < 4 * PAGE < platform.log.head().position / 2  # those around the position, and the app's
     assert target.before.apps[APP].config == before[0]
     platform.undo(position)
