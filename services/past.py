@@ -39,6 +39,16 @@ class Until:
         limit = min(limit, self._last - after)
         return self._log.read(after, limit) if limit > 0 else []
 
+    def rows(self, after: int = 0, limit: int = PAGE) -> list[chain.Row]:
+        """See EventLog.rows."""
+        limit = min(limit, self._last - after)
+        return self._log.rows(after, limit) if limit > 0 else []
+
+    def head(self) -> Head:
+        """See EventLog.head."""
+        last = self.rows(self._last - 1, 1) if self._last else []
+        return Head(last[0][0], last[0][-1]) if last else Head(0, chain.GENESIS)
+
     def append(self, drafts: Sequence[Draft], cause: Cause, **checks: Any) -> NoReturn:
         """Refuse: what was, was."""
         raise Refused("--at: the past cannot be changed; run it without")

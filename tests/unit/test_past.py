@@ -58,6 +58,16 @@ def test_a_question_about_a_position_is_answered_as_it_would_have_been_then(part
     assert answers.list_apps(ports) == told[-1][1]
 
 
+def test_a_log_that_ends_earlier_has_nothing_behind_its_end() -> None:
+    log, whole = past.Until(fleet_log(300), 120), fleet_log(300)
+    assert log.rows() == whole.rows(0, 120)
+    assert log.read(100) == whole.read(100, 20)
+    assert log.head() == Head(120, whole.rows(119, 1)[0][-1])
+    assert (log.rows(120), log.read(500), past.Until(whole, 0).rows()) == ([], [], [])
+    assert past.Until(whole, 0).head() == Head(0, chain.GENESIS)
+    assert verified(log).head == log.head()
+
+
 def test_the_past_cannot_be_changed(parts) -> None:
     ports, platform = parts
     view = past.view(ports, configsvc.ports.build, platform, {"at": 0})
@@ -126,7 +136,7 @@ def test_a_difference_is_named_by_the_way_there() -> None:
     assert past.difference(looks(live), looks(again)) == f"apps.{app.id}.config.{key}"
 
 
-def verified(log: MemoryLog, known: Head | None = None) -> past.Check:
+def verified(log: MemoryLog | past.Until, known: Head | None = None) -> past.Check:
     """The last word of a verification."""
     return list(past.verify(log, known))[-1]
 
