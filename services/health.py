@@ -22,8 +22,8 @@ LOG_PATIENCE, BROKER_PATIENCE, LAG_PATIENCE = 15.0, 60.0, 30.0
 class Health:
     """One process's health. `look` asks the log, which may take long; `report` answers at once.
 
-    `hears_broker` tells whether the services hear the broker; None: the bus is in this process. `state` is set by who
-    starts the services.
+    `hears_broker` tells whether the services hear the broker; None: the bus is in this process. `state`, and in `waits`
+    what the start waits for, are set by who starts the services.
     """
 
     def __init__(
@@ -34,6 +34,7 @@ class Health:
         clock: Callable[[], float] = monotonic,
     ) -> None:
         self.state = STARTING
+        self.waits = ""
         self.services = tuple(services)
         self._database = sa.make_url(settings.database).get_backend_name()
         self._hears_broker = hears_broker
@@ -48,12 +49,16 @@ class Health:
         """The log is open: look at it from now on."""
         self._platform = platform
 
+    def hears_broker(self) -> bool:
+        """Whether questions reach the services."""
+        return self._hears_broker is None or self._hears_broker()
+
     def look(self) -> None:
         """Ask the log, and whether the broker is heard."""
         if self._platform:
             self._look_at_log(self._platform)
         if self._hears_broker:
-            heard = self.state != RUNNING or self._hears_broker()
+            heard = self.state != RUNNING or self.hears_broker()
             self._broker = ("heard" if heard else "not heard") if self.state == RUNNING else "not in use"
             self._broker_heard = self._clock() if heard else self._broker_heard
 
@@ -94,7 +99,7 @@ class Health:
     def _reasons(self) -> list[str]:
         now, reasons = self._clock(), list[str]()
         if self.state == STARTING:
-            reasons.append("it has not started yet")
+            reasons.append("it has not started yet" + (f": {self.waits}" if self.waits else ""))
         if (silent := now - self._log_answered) > LOG_PATIENCE:
             reasons.append(f"the log has not answered for {silent:.0f} s")
         if self._broker == "not heard" and (silent := now - self._broker_heard) > BROKER_PATIENCE:

@@ -99,7 +99,7 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
     eventlet.spawn(healthz.watch, health, platform).link(_ended, "the watch over its health", stop)
     with ExitStack() as roles:
         roles.callback(healthz.leave, platform)
-        _until_there(settings, lambda: _ask_broker(settings))
+        _until_there(settings, lambda: _ask_broker(settings), health)
         for name in services:
             if name in SINGLE:
                 health.state = STANDBY
@@ -107,18 +107,19 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
         health.state = STARTING
         for name in services:
             if name in CHECKED:
-                _until_there(settings, partial(importlib.import_module(f"{name}.ready").check, settings))
+                _until_there(settings, partial(importlib.import_module(f"{name}.ready").check, settings), health)
         if "gitreceiver" in services:
             platform.outputs.forget(OUTPUT_KEPT)
         runner = ServiceRunner(config)
         for name in services:
             runner.add_service(service_class(name))
         with _running(runner):
-            _until_there(settings, platform.projections.catch_up)
+            _until_there(settings, platform.projections.catch_up, health)
             roles.callback(_end, platform)
             follow = platform.projections.follow
             eventlet.spawn(follow, POLL).link(_ended, "the log", stop)
             eventlet.spawn(runner.wait).link(_ended, "a service", stop)
+            _until_heard(health)
             health.state = RUNNING
             with instance.ready(settings):
                 log.info("ready: %s", ", ".join(services))
@@ -170,19 +171,33 @@ def _ended(thread: Any, what: str, stop: Callable[[int], None]) -> None:
     stop(1)
 
 
-def _until_there(settings: Settings, ask: Callable[[], T]) -> T:
-    """What `ask` returns once it raises Unavailable no more; who is alone does not wait."""
+def _until_there(settings: Settings, ask: Callable[[], T], health: Health | None = None) -> T:
+    """What `ask` returns once it raises Unavailable no more; who is alone does not wait. `health` tells what for."""
     said = ""
     while True:
         try:
-            return ask()
+            there = ask()
         except Unavailable as error:
             if settings.alone:
                 raise
             if said != str(error):
                 said = str(error)
                 log.warning("waiting: %s", said)
+        else:
+            said = ""
+            return there
+        finally:
+            if health:
+                health.waits = said
         eventlet.sleep(AGAIN)
+
+
+def _until_heard(health: Health) -> None:
+    """Wait until questions reach the services; what the log asks for they do meanwhile."""
+    while not health.hears_broker():
+        health.waits = "the services do not hear the broker"
+        eventlet.sleep(AGAIN)
+    health.waits = ""
 
 
 def _ask_broker(settings: Settings) -> None:

@@ -50,6 +50,7 @@ def test_services_wait_for_the_broker_and_the_database_and_one_that_starts_late_
         for service in early:
             wait_for(lambda service=service: "waiting: " in service.words, f"{service.name}'s words")
         server.start()
+        wait_for(lambda: waits_for_the_broker(cluster), "that status says what they wait for", 60)
         broker.start()
         for service in early:
             service.wait_until_ready()
@@ -61,6 +62,15 @@ def test_services_wait_for_the_broker_and_the_database_and_one_that_starts_late_
             cluster.begin("builder")
             assert push.wait() == 0, push.lines
         assert cluster.get(app).text == "one"
+
+
+def waits_for_the_broker(cluster: Cluster) -> bool:
+    """Whether a process tells that it has not started yet, and why."""
+    told = json.loads(cluster.pushlog("status", "--format", "json", check=False).stdout)
+    reasons = [
+        reason for service in told["services"] for process in service["processes"] for reason in process["reasons"]
+    ]
+    return any("it has not started yet: the broker does not answer" in reason for reason in reasons)
 
 
 def test_a_second_door_and_a_second_router_stand_by_and_take_over(

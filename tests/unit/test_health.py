@@ -60,6 +60,12 @@ def test_a_process_is_not_well_before_it_runs(tmp_path: Path) -> None:
     assert World(tmp_path, "starting").after(1) == ["it has not started yet"]
 
 
+def test_a_process_that_is_not_running_yet_says_what_it_waits_for(tmp_path: Path) -> None:
+    world = World(tmp_path, "starting")
+    world.health.waits = "the broker does not answer: [Errno 111] Connection refused"
+    assert world.after(1) == ["it has not started yet: the broker does not answer: [Errno 111] Connection refused"]
+
+
 def test_a_process_that_stands_by_is_well_and_follows_nothing(tmp_path: Path) -> None:
     world = World(tmp_path, STANDBY)
     world.record()
