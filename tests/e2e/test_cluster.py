@@ -14,7 +14,7 @@ import pytest
 from services.runner import SERVICES
 from tests.e2e.apps import ECHO, SLOW
 from tests.e2e.cluster import Cluster
-from tests.e2e.harness import Checkout, Poller, passable, wait_for
+from tests.e2e.harness import Checkout, Poller, docker, passable, wait_for
 from tests.e2e.world import StoredLog
 from tests.postgres import Server
 from tests.rabbitmq import Broker
@@ -128,6 +128,24 @@ def test_a_door_and_a_router_that_stood_still_too_long_end_when_they_go_on_and_t
         assert mortal.get(app).text == "two"
     assert visitor.failures == []
     assert source.remote_ref(app) == commit
+
+
+def test_what_came_up_and_is_gone_before_a_router_is_there_comes_up_again_and_is_routed(
+    mortal: Cluster, checkout: Checkouts, app: str
+) -> None:
+    source = checkout(mortal, ECHO)
+    source.push(app)
+    mortal.end(signal.SIGTERM, ["router"])
+    source.edit("app.py", "one", "two")
+    source.commit()
+    with mortal.running(["git", "push", mortal.url(app), "main"], source.path) as push:
+        wait_for(lambda: mortal.types(app).count("deploy.succeeded") == 2, "the second deploy")
+        there = {container["Id"] for container in mortal.containers_of(app)}
+        docker("rm", "-f", *there)
+        mortal.up()
+        assert push.wait() == 0, push.lines
+    assert mortal.get(app).text == "two"
+    assert there.isdisjoint({container["Id"] for container in mortal.containers_of(app)})
 
 
 def states(cluster: Cluster) -> dict[int, str]:
