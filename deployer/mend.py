@@ -135,11 +135,12 @@ def is_stray(container: Found, wanted: Mapping[Identity, str]) -> bool:
 def serve(ports: Ports, app: App, there: Collection[Found], pauses: Pauses) -> None:
     """Bring up what should serve and does not, unless Docker gave up on it or it ended a moment ago.
 
-    Of what came up to serve next, only what is gone: that happens to it on another host. `there` are the app's
-    containers as they were listed a while ago.
+    Of what came up to serve next, only what is gone: that happens to it on another host. What has no address yet, as
+    its app was had back a moment ago, gets one at the next look. `there` are the app's containers as they were listed
+    a while ago.
     """
     serving = app.current.slots if app.current else ()
-    slots = dict.fromkeys(slot for standing in app.standing() for slot in standing.slots)
+    slots = dict.fromkeys(slot for standing in app.standing() for slot in standing.slots if slot.address)
     found = {container.identity: container for container in there}
     if any(identity(slot) not in found for slot in slots):  # it may have come up since, and be routed by now
         found = {container.identity: container for container in ports.containers.list(app.id)}

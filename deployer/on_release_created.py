@@ -143,7 +143,8 @@ def refuse_hopeless(app: App, release: ReleaseCreated, attempt: int) -> None:
 def alive(app: App, there: Iterable[Found]) -> list[Slot]:
     """The serving slots whose containers run at the address that the log gives them."""
     running = {(c.identity, c.address) for c in there if c.state == "running"}
-    return [slot for slot in (app.current.slots if app.current else ()) if (identity(slot), slot.address) in running]
+    placed = [slot for slot in (app.current.slots if app.current else ()) if slot.address]
+    return [slot for slot in placed if (identity(slot), slot.address) in running]
 
 
 def own(slots: list[Slot], release: str, attempt: int) -> list[Slot]:

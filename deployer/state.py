@@ -74,7 +74,10 @@ class App:
         return self.restored.get(release.image, release.image)
 
     def come_back(self, name: str) -> None:
-        """Exist again: what stood is to be brought up at other addresses, as those that it had were anyone's."""
+        """Exist again: what stood is to be brought up at other addresses, as those that it had were anyone's.
+
+        Until it is given them (deployer/move.py) it has none.
+        """
         standing = self.standing()
         self.name, self.retiring, self.returns = name, [], self.returns + 1
         self.current, self.candidate = (

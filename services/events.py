@@ -387,7 +387,8 @@ class Slot(BaseModel):
     running containers whose `spec` (a digest of all that Docker is told) is unchanged.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    # a copy with another address is checked when an event is made of it: what is recorded can be read
+    model_config = ConfigDict(frozen=True, extra="forbid", revalidate_instances="always")
     process: ProcessField
     number: int = Field(ge=1)
     address: AddressField
