@@ -1,23 +1,22 @@
 """The events of a backup: read row by row as they were recorded, and replayed into every service's state."""
 
-import importlib
 import json
 import time
 from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
-from typing import cast
 
 from gitreceiver.archive import BadBackup
 from gitreceiver.wanted import Wanted
-from services import chain
+from services import chain, past
 from services.chain import Row
+from services.commands import Commands
 from services.errors import BadInput, BrokenLog
 from services.eventlog import EventLog
 from services.events import Event, Recorded
 from services.moments import Moment, position_at
 from services.names import UUID_PATTERN, matches
-from services.projections import Projections
+from services.projections import Fold
 from services.runner import SERVICES
 
 LINE_LIMIT = 16 << 20
@@ -26,21 +25,11 @@ LARGEST = (1 << 63) - 1
 """What fits a column of numbers, and so a number in an event too."""
 IDS = ("id", "correlationid", "causationid")
 TIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}\.[0-9]{6}Z$"
+AT_ONCE = 25
+"""Rows that are held: those of others may be large."""
 STORY = [chain.COLUMNS.index(name) for name in ("time", "correlationid", "causationid")]
 """What is the same in all that is recorded at once."""
 DAMAGED = "the backup is damaged: its events are not what Pushlog writes"
-
-
-class Patient:
-    """A backup's log, read while others have a turn between its pages."""
-
-    def __init__(self, log: EventLog) -> None:
-        self._log = log
-
-    def read(self, after: int = 0, limit: int = chain.PAGE) -> list[Recorded[Event]]:
-        """See EventLog.read. Raises BadBackup for data that no log was given."""
-        time.sleep(0)
-        return [plain(stored) for stored in self._log.rows(after, limit)]
 
 
 def plain(stored: Row) -> Recorded[Event]:
@@ -118,12 +107,13 @@ def replay(log: EventLog) -> Wanted:
 
     Raises BadBackup for an event that this Pushlog does not know, whose names it would refuse, or that makes no state.
     """
-    wanted, projections = Wanted(), Projections(cast(EventLog, Patient(log)))
-    projections.add(wanted)
-    for service in SERVICES:
-        projections.add(importlib.import_module(f"{service}.state").State())
+    wanted = Wanted()
+    folds: list[Fold] = [wanted, Commands(), *past.states(SERVICES).values()]
     try:
-        projections.catch_up()
+        for stored in until(log, log.head().position):
+            event = plain(stored)
+            for fold in folds:
+                fold.evolve(event)
     except BrokenLog as error:
         raise BadBackup(str(error).replace("the log holds", "the backup holds", 1)) from None
     except (
@@ -151,9 +141,10 @@ def until(log: EventLog, position: int) -> Iterator[Row]:
     """The rows of a log up to a position."""
     after = 0
     while after < position:
-        page = log.rows(after, min(chain.PAGE, position - after))
+        page = log.rows(after, min(AT_ONCE, position - after))
         yield from page
         after = page[-1][0]
+        time.sleep(0)  # others have a turn
 
 
 def cut(log: EventLog, moment: Moment) -> int:

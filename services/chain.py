@@ -7,7 +7,6 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
-from itertools import islice
 from typing import Any, NamedTuple
 
 from services.errors import BrokenLog
@@ -17,6 +16,8 @@ GENESIS = "0" * 64
 PAGE = 250
 """Events that are read or written at once: 1,000 of them, decoded, are more than a processor's cache holds, and take a
 fifth longer."""
+LARGE = 4 << 20
+"""Characters of data that end a page of a log that is written as a whole."""
 
 
 def uuid7() -> str:
@@ -141,10 +142,23 @@ def make_rows(head: Head, versions: dict[str, int], drafts: Sequence[Draft], cau
 
 def checked_pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
     """The rows of a whole log in pages, each of which follows from the one before. Raises BrokenLog."""
-    each, before = iter(rows), Head(0, GENESIS)
-    while page := list(islice(each, PAGE)):
+    before = Head(0, GENESIS)
+    for page in _pages(rows):
         check_chain(page, before)
         before = Head(page[-1][0], page[-1][-1])
+        yield page
+
+
+def _pages(rows: Iterable[Row]) -> Iterator[list[Row]]:
+    """At most PAGE rows at once, and fewer of large ones."""
+    page, size = list[Row](), 0
+    for row in rows:
+        page.append(row)
+        size += len(row[14])
+        if len(page) == PAGE or size > LARGE:
+            yield page
+            page, size = [], 0
+    if page:
         yield page
 
 
