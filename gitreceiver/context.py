@@ -7,11 +7,12 @@ from typing import Any
 
 from cli.render import warn
 from cli.values import Record, Wanted
-from gitreceiver import backup, history, stories
-from gitreceiver.export import export
+from gitreceiver import history, stories
+from gitreceiver.backup import restore
+from gitreceiver.backup.export import export
+from gitreceiver.backup.progress import told
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
-from gitreceiver.progress import told
 from gitreceiver.rekeying import rekey
 from gitreceiver.session import Session
 from services.chain import Cause
@@ -117,13 +118,13 @@ class SessionContext:
     def verify_backup(self) -> Record:
         """See Context."""
         with told(self, self._session.read) as read:
-            return backup.verify(self._ports.settings.home, read, self._session.passphrase)
+            return restore.verify(self._ports.settings.home, read, self._session.passphrase)
 
     def import_backup(self, moment: Moment | None, *, dry_run: bool) -> Record:
         """See Context."""
         session, say = self._session, partial(warn, self)
         with told(self, session.read) as read:
-            return backup.import_(self._ports, read, session.passphrase, say, moment, dry_run)
+            return restore.import_(self._ports, read, session.passphrase, say, moment, dry_run)
 
     def _app(self, name: str) -> str:
         if self.at is not None:

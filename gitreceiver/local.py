@@ -14,8 +14,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gitreceiver.door import STOP_SECONDS, F, Sessions
 from gitreceiver.session import Disconnected, Session, check_words
+from gitreceiver.ssh.door import STOP_SECONDS, F, Sessions
 from services import wire
 from services.errors import BadInput, PushlogError, Refused
 

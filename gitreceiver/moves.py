@@ -7,7 +7,7 @@ from dulwich.object_store import BaseObjectStore
 from dulwich.objects import ObjectID
 from dulwich.walk import Walker
 
-from gitreceiver.receive_pack import RefCommand
+from gitreceiver.git.receive_pack import RefCommand
 from gitreceiver.state import App
 
 FIRST_CHOICE = ("refs/heads/main", "refs/heads/master")

@@ -14,14 +14,15 @@ from cli import dispatch
 from cli.alone import Alone
 from cli.render import warn
 from cli.values import Record
-from gitreceiver import backup, ports
+from gitreceiver import ports
+from gitreceiver.backup import restore
+from gitreceiver.backup.export import export
+from gitreceiver.backup.progress import told
+from gitreceiver.backup.staging import clean
 from gitreceiver.context import RECORDING
-from gitreceiver.export import export
 from gitreceiver.on_git_push import vars_of
 from gitreceiver.ports import Ports
-from gitreceiver.progress import told
 from gitreceiver.rekeying import rekey
-from gitreceiver.staging import clean
 from services import eventlog, instance, keyring, past
 from services.chain import Cause, uuid7
 from services.errors import BadInput
@@ -100,7 +101,7 @@ class Offline(Alone):
         """See Context."""
         say = partial(warn, self)
         with told(self, partial(os.read, self._streams.input)) as read:
-            return backup.import_(self._ports, read, self._streams.passphrase, say, moment, dry_run)
+            return restore.import_(self._ports, read, self._streams.passphrase, say, moment, dry_run)
 
 
 class Anywhere(Alone):
@@ -118,7 +119,7 @@ class Anywhere(Alone):
         """See Context."""
         stdin = partial(os.read, self._streams.input)
         with tempfile.TemporaryDirectory(prefix="pushlog-") as folder, told(self, stdin) as read:
-            return backup.verify(Path(folder), read, self._streams.passphrase)
+            return restore.verify(Path(folder), read, self._streams.passphrase)
 
 
 def run(settings: Settings, argv: Sequence[str], streams: Streams) -> int:

@@ -2,10 +2,10 @@
 
 import shutil
 
-from gitreceiver import staging
+from gitreceiver.backup import staging
+from gitreceiver.git.quarantine import clean_quarantines
+from gitreceiver.git.repository import INCOMING, repositories
 from gitreceiver.ports import Ports
-from gitreceiver.quarantine import clean_quarantines
-from gitreceiver.repository import INCOMING, repositories
 from services.events import AppShredded, Recorded
 
 

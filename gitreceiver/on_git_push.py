@@ -6,12 +6,12 @@ from typing import Any, BinaryIO
 from uuid import uuid4
 
 from gitreceiver import stories
+from gitreceiver.git.quarantine import Quarantine
+from gitreceiver.git.receive_pack import DECLINED, Progress, RefCommand
+from gitreceiver.git.tree import Limits, tar_size, write_tar
 from gitreceiver.moves import caught_up, deploying, short, stale, stands
 from gitreceiver.ports import Ports
-from gitreceiver.quarantine import Quarantine
-from gitreceiver.receive_pack import DECLINED, Progress, RefCommand
 from gitreceiver.state import App, expected
-from gitreceiver.tree import Limits, tar_size, write_tar
 from services import disk
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit

@@ -3,12 +3,12 @@
 from typing import Any
 
 from gitreceiver import answers, ports, sessions
-from gitreceiver.door import door
 from gitreceiver.local import local
 from gitreceiver.on_app_shredded import mend, on_app_shredded
 from gitreceiver.on_route_published import given_up, on_route_published
 from gitreceiver.rekeying import finish
 from gitreceiver.session import Session
+from gitreceiver.ssh.door import door
 from gitreceiver.usages import disk
 from services import past
 from services.bus import Calls, Port, rpc

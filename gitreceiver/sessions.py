@@ -9,14 +9,14 @@ from cli import dispatch
 from cli.table import Command
 from gitreceiver import refusals
 from gitreceiver.context import SessionContext
-from gitreceiver.git_command import parse_git_command
+from gitreceiver.git.command import parse_git_command
+from gitreceiver.git.receive_pack import receive_pack
+from gitreceiver.git.repository import repository
+from gitreceiver.git.upload_pack import upload_pack
 from gitreceiver.on_app_shredded import remove
 from gitreceiver.on_git_push import Pusher
 from gitreceiver.ports import Ports
-from gitreceiver.receive_pack import receive_pack
-from gitreceiver.repository import repository
 from gitreceiver.session import Session
-from gitreceiver.upload_pack import upload_pack
 from services.chain import Cause, uuid7
 from services.errors import BadInput, PushlogError
 

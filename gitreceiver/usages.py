@@ -2,8 +2,8 @@
 
 from typing import Any
 
+from gitreceiver.git.repository import repositories
 from gitreceiver.ports import Ports
-from gitreceiver.repository import repositories
 from services import usage
 
 

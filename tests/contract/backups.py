@@ -12,12 +12,13 @@ from random import Random
 
 from dulwich.objects import Blob, Commit, ObjectID, Tree
 
-from gitreceiver import backup, ports
-from gitreceiver.archive import Reader
-from gitreceiver.export import export
+from gitreceiver import ports
+from gitreceiver.backup import restore
+from gitreceiver.backup.archive import Reader
+from gitreceiver.backup.export import export
+from gitreceiver.git.repository import repository
+from gitreceiver.git.tree import Limits, write_tar
 from gitreceiver.ports import Ports
-from gitreceiver.repository import repository
-from gitreceiver.tree import Limits, write_tar
 from services import database
 from services.chain import Cause, Draft, uuid7
 from services.eventlog import SqlLog
@@ -159,12 +160,12 @@ def imported(
 ) -> tuple[dict[str, object], list[str]]:
     """What an import answers, and what it says."""
     said = list[str]()
-    return backup.import_(parts, reading(archive), passphrase, said.append, until, dry_run), said
+    return restore.import_(parts, reading(archive), passphrase, said.append, until, dry_run), said
 
 
 def verified(parts: Ports, archive: bytes, passphrase: str | None = None) -> dict[str, object]:
     """What a check answers."""
-    return backup.verify(parts.settings.home, reading(archive), passphrase)
+    return restore.verify(parts.settings.home, reading(archive), passphrase)
 
 
 def contents(archive: bytes) -> dict[str, bytes]:

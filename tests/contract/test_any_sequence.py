@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc import answers
-from gitreceiver import replay
+from gitreceiver.backup import replay
 from services import chain, database, past
 from services.chain import uuid7
 from services.errors import PushlogError

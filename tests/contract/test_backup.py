@@ -20,11 +20,11 @@ from dulwich.objects import Blob, ShaFile
 from dulwich.objects import Tree as GitTree
 from dulwich.pack import write_pack_objects
 
-from gitreceiver import archive as archives
-from gitreceiver import backup, export, staging
-from gitreceiver.archive import FORMAT, HEADER, BadBackup, Writer
+from gitreceiver.backup import archive as archives
+from gitreceiver.backup import export, restore, staging
+from gitreceiver.backup.archive import FORMAT, HEADER, BadBackup, Writer
+from gitreceiver.git.repository import repository
 from gitreceiver.ports import Ports
-from gitreceiver.repository import repository
 from services.chain import COLUMNS, GENESIS, PAGE, Cause, Draft, Head, canonical, make_rows, row_hash
 from services.errors import BadInput, PushlogError, Refused
 from services.events import (
@@ -305,7 +305,7 @@ def test_what_is_recorded_while_a_backup_is_read_refuses_it_before_any_file_has_
         return archive.read(size)
 
     with pytest.raises(Refused, match="has events already, 2"):
-        backup.import_(new, read, None, lambda line: None, None, False)
+        restore.import_(new, read, None, lambda line: None, None, False)
     assert (new.log.head().position, files_of(new), new.keyring.data_keys()) == (2, {}, {})
 
 
@@ -727,7 +727,7 @@ def test_of_two_imports_at_once_one_is_refused(good: bytes, new: Ports, tmp_path
                 refused.append(str(told.value))
             return archive.read(size)
 
-        backup.import_(new, read, None, lambda line: None, None, False)
+        restore.import_(new, read, None, lambda line: None, None, False)
         assert untouched(other)
     assert len(refused) == 1
     assert new.log.head().position

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from gitreceiver import staging
+from gitreceiver.backup import staging
+from gitreceiver.git.repository import FOLDER
 from gitreceiver.ports import Ports
-from gitreceiver.repository import FOLDER
 from services import eventlog
 from services.chain import GENESIS, Head
 from tests import fleet

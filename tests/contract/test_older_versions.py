@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from gitreceiver import replay
+from gitreceiver.backup import replay
 from services.chain import Cause, Draft, canonical
 from services.eventlog import SqlLog, open_log
 from services.events import BuildFailed, work_stream

@@ -25,7 +25,7 @@ APPENDS = {
     "router": ["route.published"],
 }
 EFFECTS = {
-    "gitreceiver": ["services.blobs:Blobs.put", "gitreceiver.quarantine:Quarantine.keep"],
+    "gitreceiver": ["services.blobs:Blobs.put", "gitreceiver.git.quarantine:Quarantine.keep"],
     "builder": ["builder.containers:put", "builder.containers:commit", "builder.containers:remove"],
     "configsvc": [],
     "deployer": [f"deployer.containers:Containers.{name}" for name in ("create", "start", "serve", "stop", "remove")],

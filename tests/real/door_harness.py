@@ -30,15 +30,15 @@ from eventlet.hubs import get_hub
 from nameko.containers import ServiceContainer
 from nameko.extensions import DependencyProvider
 
-from gitreceiver.door import door
-from gitreceiver.git_command import parse_git_command
+from gitreceiver.git.command import parse_git_command
+from gitreceiver.git.quarantine import Quarantine, clean_quarantines
+from gitreceiver.git.receive_pack import Progress, RefCommand, receive_pack
+from gitreceiver.git.repository import repository
+from gitreceiver.git.tree import Limits, write_tar
+from gitreceiver.git.upload_pack import upload_pack
 from gitreceiver.local import local
-from gitreceiver.quarantine import Quarantine, clean_quarantines
-from gitreceiver.receive_pack import Progress, RefCommand, receive_pack
-from gitreceiver.repository import repository
 from gitreceiver.session import Disconnected, Session
-from gitreceiver.tree import Limits, write_tar
-from gitreceiver.upload_pack import upload_pack
+from gitreceiver.ssh.door import door
 from services.settings import Settings
 
 

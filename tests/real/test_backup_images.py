@@ -11,8 +11,8 @@ import pytest
 
 from builder import buildstep, containers
 from builder.job import BuildRequest
-from gitreceiver import images
-from gitreceiver.wanted import App, Wanted
+from gitreceiver.backup import images
+from gitreceiver.backup.wanted import App, Wanted
 from services import engine
 from services.errors import PushlogError, Refused
 from services.settings import Settings

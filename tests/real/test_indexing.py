@@ -12,10 +12,10 @@ from typing import Any
 import pytest
 from dulwich.objects import Blob, ObjectID
 
-from gitreceiver import indexing
-from gitreceiver.indexing import BadPack
-from gitreceiver.quarantine import Quarantine, clean_quarantines
-from gitreceiver.repository import Repository, repository
+from gitreceiver.git import indexing
+from gitreceiver.git.indexing import BadPack
+from gitreceiver.git.quarantine import Quarantine, clean_quarantines
+from gitreceiver.git.repository import Repository, repository
 from gitreceiver.session import Disconnected
 
 APP = "00000000-0000-4000-8000-000000000001"

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from gitreceiver import images
-from gitreceiver.archive import BadBackup
+from gitreceiver.backup import images
+from gitreceiver.backup.archive import BadBackup
 
 HEX = "a" * 64
 MANIFEST = [{"Config": f"{HEX}.json", "RepoTags": None, "Layers": [f"{HEX}/layer.tar"]}]

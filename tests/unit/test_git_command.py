@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitreceiver.git_command import parse_git_command
+from gitreceiver.git.command import parse_git_command
 from services.errors import BadInput
 from services.names import app_name
 

@@ -1,6 +1,6 @@
 """Lines from raw keys."""
 
-from gitreceiver.keyboard import LONGEST_LINE, Keyboard
+from gitreceiver.ssh.keyboard import LONGEST_LINE, Keyboard
 
 
 def test_enter_ends_a_line_and_keys_are_echoed() -> None:

@@ -11,8 +11,8 @@ FOLDERS = ("services", "gitreceiver", "builder", "configsvc", "deployer", "route
 MODULES = sorted(path.relative_to(ROOT) for folder in FOLDERS for path in (ROOT / folder).rglob("*.py"))
 
 KNOW_NAMEKO = {
-    "gitreceiver/door.py",
-    "gitreceiver/sshwire.py",
+    "gitreceiver/ssh/door.py",
+    "gitreceiver/ssh/wire.py",
     "services/bells.py",
     "services/consumers.py",
     "services/bus.py",

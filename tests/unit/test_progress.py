@@ -2,7 +2,7 @@
 
 import pytest
 
-from gitreceiver import progress
+from gitreceiver.backup import progress
 from services.errors import BadInput
 from tests.unit.fake_context import FakeContext
 

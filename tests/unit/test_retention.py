@@ -3,7 +3,7 @@
 import pytest
 
 from builder.state import State
-from gitreceiver.wanted import Wanted
+from gitreceiver.backup.wanted import Wanted
 from services.events import (
     AppDestroyed,
     AppShredded,

@@ -2,7 +2,7 @@
 
 import logging
 
-from gitreceiver.seldom import Seldom
+from gitreceiver.ssh.seldom import Seldom
 
 
 def test_only_so_many_lines_pass_in_a_while_and_the_last_says_so():

@@ -7,7 +7,7 @@ import pytest
 from dulwich.object_store import MemoryObjectStore
 from dulwich.objects import Blob, Commit, Tag, Tree
 
-from gitreceiver.tree import Limits, commit_of, unsafe, walk, write_tar
+from gitreceiver.git.tree import Limits, commit_of, unsafe, walk, write_tar
 from services.errors import BadInput
 
 LIMITS = Limits(file=1000, total=5000, entries=50, depth=5)

@@ -9,11 +9,10 @@ import eventlet
 from eventlet.asyncio import spawn_for_awaitable
 from nameko.extensions import Entrypoint
 
-from gitreceiver import sshserver
-from gitreceiver.hostkey import host_key
 from gitreceiver.session import Session
-from gitreceiver.sshserver import SshServer
-from gitreceiver.sshwire import SshWire
+from gitreceiver.ssh.hostkey import host_key
+from gitreceiver.ssh.server import Authorize, SshServer, options
+from gitreceiver.ssh.wire import SshWire
 from services.errors import PushlogError, Refused
 from services.settings import Settings
 
@@ -28,7 +27,7 @@ class DoorPorts(Protocol):
     """What the doors take from their service's `ports`."""
 
     settings: Settings
-    authorized_key: sshserver.Authorize
+    authorized_key: Authorize
 
 
 class Sessions(Entrypoint):
@@ -95,7 +94,7 @@ class Door(Sessions):
                 settings.ssh_port,
                 server_factory=lambda: SshServer(self),
                 server_host_keys=[str(host_key(settings.home / "ssh"))],
-                **sshserver.options(),
+                **options(),
             )
         ).wait()
 
@@ -118,7 +117,7 @@ class Door(Sessions):
         for server in list(self._connections):
             server.hang_up()
 
-    # What a connection asks of the door: see sshserver.House.
+    # What a connection asks of the door: see server.py, House.
 
     def authorize(self, fingerprint: str, public_key: str) -> str | None:
         """The name of a key that may enter."""

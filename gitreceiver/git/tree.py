@@ -16,7 +16,7 @@ from typing import Protocol
 from dulwich.object_store import BaseObjectStore
 from dulwich.objects import Commit, ObjectID, Tag, Tree
 
-from gitreceiver.objects import Sizes
+from gitreceiver.git.objects import Sizes
 from services.disk import human
 from services.errors import BadInput
 from services.names import shown

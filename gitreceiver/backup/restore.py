@@ -7,14 +7,14 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from gitreceiver import images
-from gitreceiver.archive import Read
+from gitreceiver.backup import images
+from gitreceiver.backup.archive import Read
+from gitreceiver.backup.replay import cut, until, wanted_at
+from gitreceiver.backup.staging import Staged, held, staged
+from gitreceiver.backup.wanted import Tree, Wanted
+from gitreceiver.git.repository import FOLDER, repositories
+from gitreceiver.git.tree import Limits, write_tar
 from gitreceiver.ports import Ports
-from gitreceiver.replay import cut, until, wanted_at
-from gitreceiver.repository import FOLDER, repositories
-from gitreceiver.staging import Staged, held, staged
-from gitreceiver.tree import Limits, write_tar
-from gitreceiver.wanted import Tree, Wanted
 from services import files
 from services.errors import BadInput, Refused, Unavailable
 from services.eventlog import refuse_events

@@ -5,7 +5,7 @@ from contextlib import contextmanager, suppress
 from time import monotonic
 
 from cli.table import Context
-from gitreceiver.archive import Read
+from gitreceiver.backup.archive import Read
 from services.disk import human
 from services.errors import PushlogError
 

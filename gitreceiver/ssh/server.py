@@ -12,9 +12,9 @@ from typing import Any, Protocol
 import asyncssh
 from asyncssh.kex import get_kex_algs
 
-from gitreceiver.seldom import Seldom
 from gitreceiver.session import Session, split_line
-from gitreceiver.sshwire import SshWire, in_green
+from gitreceiver.ssh.seldom import Seldom
+from gitreceiver.ssh.wire import SshWire, in_green
 from services.errors import BadInput, PushlogError, Refused
 
 log = logging.getLogger("pushlog.ssh")

@@ -12,12 +12,12 @@ from pathlib import Path
 
 from dulwich.objects import ObjectID
 
-from gitreceiver import images, replay, sealing
-from gitreceiver.archive import BLOB, EVENTS, IMAGES, KEYRING, PACK, BadBackup, Part, Read, Reader
-from gitreceiver.indexing import BadPack, check_connected, has_git, index_with_dulwich, index_with_git
-from gitreceiver.quarantine import Replay
-from gitreceiver.repository import FOLDER, Repository, initialised
-from gitreceiver.wanted import App, Wanted
+from gitreceiver.backup import images, replay, sealing
+from gitreceiver.backup.archive import BLOB, EVENTS, IMAGES, KEYRING, PACK, BadBackup, Part, Read, Reader
+from gitreceiver.backup.wanted import App, Wanted
+from gitreceiver.git.indexing import BadPack, check_connected, has_git, index_with_dulwich, index_with_git
+from gitreceiver.git.quarantine import Replay
+from gitreceiver.git.repository import FOLDER, Repository, initialised
 from services import database, disk
 from services.chain import Head
 from services.errors import BrokenLog

@@ -14,9 +14,9 @@ from types import TracebackType
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
 
-from gitreceiver import indexing
-from gitreceiver.indexing import BadPack, Read
-from gitreceiver.repository import INCOMING, Repository, repositories
+from gitreceiver.git import indexing
+from gitreceiver.git.indexing import BadPack, Read
+from gitreceiver.git.repository import INCOMING, Repository, repositories
 from services import disk, files
 from services.errors import Unavailable
 

@@ -14,9 +14,9 @@ from dulwich.protocol import CAPABILITY_FILTER, CAPABILITY_NO_DONE
 from dulwich.refs import Ref
 from dulwich.server import Backend, UploadPackHandler, _ProtocolGraphWalker
 
-from gitreceiver.conversation import Conversation
-from gitreceiver.indexing import has_git, pack_with_git, printable
-from gitreceiver.repository import Repository, view
+from gitreceiver.git.conversation import Conversation
+from gitreceiver.git.indexing import has_git, pack_with_git, printable
+from gitreceiver.git.repository import Repository, view
 from gitreceiver.session import Disconnected, Session
 from services.errors import BadInput
 

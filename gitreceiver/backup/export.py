@@ -11,12 +11,12 @@ import docker
 from dulwich.objects import ObjectID
 from dulwich.pack import write_pack_data
 
-from gitreceiver import images, sealing
-from gitreceiver.archive import CHUNK, EVENTS, IMAGES, KEYRING, Writer
-from gitreceiver.indexing import has_git, pack_with_git
+from gitreceiver.backup import images, sealing
+from gitreceiver.backup.archive import CHUNK, EVENTS, IMAGES, KEYRING, Writer
+from gitreceiver.backup.wanted import App, Wanted
+from gitreceiver.git.indexing import has_git, pack_with_git
+from gitreceiver.git.repository import FOLDER, Repository, repositories
 from gitreceiver.ports import Ports
-from gitreceiver.repository import FOLDER, Repository, repositories
-from gitreceiver.wanted import App, Wanted
 from services import chain, disk
 from services.chain import Head
 

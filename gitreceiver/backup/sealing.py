@@ -8,7 +8,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.kdf.scrypt import Scrypt
 
-from gitreceiver.archive import BadBackup
+from gitreceiver.backup.archive import BadBackup
 from services.errors import Refused
 from services.keyring import NONCE_BYTES
 from services.masterkey import KEY_BYTES

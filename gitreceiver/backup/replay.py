@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
 
-from gitreceiver.archive import BadBackup
-from gitreceiver.wanted import Wanted
+from gitreceiver.backup.archive import BadBackup
+from gitreceiver.backup.wanted import Wanted
 from services import chain, past
 from services.chain import Row
 from services.commands import Commands

@@ -20,7 +20,7 @@ from typing import IO, cast
 from dulwich.object_store import DiskObjectStore, PackInputTooLarge
 from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
 
-from gitreceiver.tree import unsafe
+from gitreceiver.git.tree import unsafe
 from services.disk import human
 from services.errors import PushlogError
 

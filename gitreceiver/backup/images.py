@@ -10,8 +10,8 @@ from typing import Any
 
 import docker
 
-from gitreceiver.archive import BLOCK, BadBackup
-from gitreceiver.wanted import Wanted
+from gitreceiver.backup.archive import BLOCK, BadBackup
+from gitreceiver.backup.wanted import Wanted
 from services import engine
 from services.errors import Refused, Unavailable
 

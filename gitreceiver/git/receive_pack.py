@@ -21,12 +21,12 @@ from dulwich.protocol import (
 from dulwich.refs import Ref
 from dulwich.server import Backend, ReceivePackHandler
 
-from gitreceiver.conversation import PushConversation, SideBand
-from gitreceiver.indexing import BadPack, printable
-from gitreceiver.quarantine import Quarantine
-from gitreceiver.repository import Repository, view
+from gitreceiver.git.conversation import PushConversation, SideBand
+from gitreceiver.git.indexing import BadPack, printable
+from gitreceiver.git.quarantine import Quarantine
+from gitreceiver.git.repository import Repository, view
+from gitreceiver.git.tree import Limits, commit_of, walk
 from gitreceiver.session import Disconnected, Session
-from gitreceiver.tree import Limits, commit_of, walk
 from services import names
 from services.errors import BadInput, PushlogError, Unavailable
 from services.settings import Settings

@@ -14,8 +14,8 @@ import asyncssh
 import eventlet
 from eventlet.event import Event
 
-from gitreceiver.keyboard import Keyboard
 from gitreceiver.session import Disconnected
+from gitreceiver.ssh.keyboard import Keyboard
 
 T = TypeVar("T")
 CHUNK = 64 * 1024

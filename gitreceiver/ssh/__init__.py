@@ -1,0 +1,1 @@
+"""The SSH door: its connections, channels and keys of its own."""
