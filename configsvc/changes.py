@@ -9,8 +9,8 @@ from services.errors import BadInput
 from services.events import ConfigChanged, FormationChanged, app_stream
 
 MAX_CONFIG = 1000
-MAX_SEALED = 4 << 20
-"""Bytes of an app's config, sealed: each release holds all of it, and Linux starts no process with more than 2 MiB."""
+MAX_SEALED = 512 << 10
+"""Bytes of an app's config, sealed: each release holds all of it, and hundreds of releases are read at once."""
 
 
 def config(state: State, name: str, set: dict[str, str], unset: list[str], deploy: bool) -> Decision:
@@ -22,7 +22,7 @@ def config(state: State, name: str, set: dict[str, str], unset: list[str], deplo
     wanted = {key: value for key, value in {**app.config, **set}.items() if key not in gone}
     if len(wanted) > MAX_CONFIG:
         raise BadInput(f"config: {len(wanted)} keys; allowed are {MAX_CONFIG} an app")
-    if (size := sum(map(len, wanted.values()))) > MAX_SEALED:
+    if set and (size := sum(map(len, wanted.values()))) > MAX_SEALED:
         raise BadInput(f"config: {size} bytes of sealed values; allowed are {MAX_SEALED} an app")
     if not set and not gone:
         return Decision([])

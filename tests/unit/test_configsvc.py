@@ -213,11 +213,11 @@ def test_the_stream_of_an_app_tells_its_version(platform):
     assert platform.state.version(app_stream(APP)) == 1
 
 
-def test_config_beyond_what_any_process_can_be_given_is_refused(platform):
+def test_config_that_no_release_should_hold_is_refused_and_can_be_made_smaller(platform):
     platform.create()
     half = "x" * (changes.MAX_SEALED // 2)
     platform.do(changes.config, "hello", {"A": half, "B": half}, [], True)
-    with pytest.raises(BadInput, match=r"^config: 4194305 bytes of sealed values; allowed are 4194304 an app$"):
+    with pytest.raises(BadInput, match=r"^config: 524289 bytes of sealed values; allowed are 524288 an app$"):
         platform.do(changes.config, "hello", {"C": "x"}, [], True)
     platform.do(changes.config, "hello", {"C": "x"}, ["A"], True)
     assert sorted(platform.app_state.config) == ["B", "C"]
