@@ -107,7 +107,15 @@ def destroy(soak: Soak) -> None:
     name = soak.some_app()
     del soak.checkouts[name]
     soak.stands.pop(name, None)
-    _command(soak, "--force", "apps:destroy", name)
+    _command(soak, "apps:destroy", name, "--force")
+
+
+def have_back(soak: Soak) -> None:
+    """Destroy an app, whatever is under way, and undo that."""
+    name = soak.some_app()
+    _command(soak, "apps:destroy", name, "--force")
+    ends = [event["position"] for event in soak.instance.events(name) if event["type"] == "app.destroyed"]
+    _command(soak, "log:undo", str(ends[-1]))
 
 
 def kill_a_container(soak: Soak) -> None:
@@ -145,7 +153,9 @@ def _push(soak: Soak, app: str) -> None:
 
 
 def _command(soak: Soak, *words: str) -> None:
-    soak.instance.ssh(*words, check=False)
+    """Run a command over SSH, be it that it is refused or cut off; ssh itself must have understood the line."""
+    done = soak.instance.ssh(*words, check=False)
+    assert "usage: ssh" not in done.stderr, words
 
 
 USUAL: dict[Act, int] = {
@@ -156,6 +166,7 @@ USUAL: dict[Act, int] = {
     change_domains: 2,
     create: 1,
     destroy: 1,
+    have_back: 2,
     push_what_does_not_start: 1,
     leave_a_push: 2,
     kill_a_container: 2,
