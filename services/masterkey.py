@@ -61,7 +61,7 @@ class GivenKey:
 
     def fail(self) -> None:
         """See MasterKey. The other one stays known: who lost the database while it committed cannot tell."""
-        self._keys.sort(key=self._before.__ne__)
+        self._keys = [self._before, *(key for key in self._keys if key != self._before)]
 
     def settle(self) -> None:
         """See MasterKey. Other processes hold the one before until they are restarted, and so does this one."""

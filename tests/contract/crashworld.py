@@ -412,6 +412,20 @@ class Process:
         self.platform.log.append([draft], Cause(**CAUSE, correlationid=id_), expect={draft.stream: app.version})
 
 
+def crash(world: World, at: int, procfile: str | None) -> bool:
+    """Run a process that ends at its `at`th call, after a second push if one is given; returns whether it did."""
+    fuse = Fuse(0)
+    process = Process(world, fuse)
+    if procfile:
+        process.push(2, procfile)
+    fuse.at, fuse.calls = at, 0
+    try:
+        process.run()
+    except Crash:
+        return True
+    return False
+
+
 def commit(number: int) -> str:
     """The id of a made-up commit."""
     return f"{number:040x}"

@@ -3,17 +3,8 @@
 import pytest
 
 import configsvc.answers
-from services import database
 from services.memorylog import MemoryLog
-from tests.contract.crashworld import APP, CAUSE, ELSEWHERE, SUBNET, Crash, Fuse, Process, World
-
-
-@pytest.fixture
-def key_database(tmp_path):
-    """The keyring's database."""
-    engine = database.connect(f"sqlite:///{tmp_path / 'keys.sqlite'}")
-    yield engine
-    engine.dispose()
+from tests.contract.crashworld import APP, CAUSE, ELSEWHERE, SUBNET, Fuse, Process, World, crash
 
 
 @pytest.mark.parametrize("subnet", [SUBNET, ELSEWHERE], ids=["the same network", "another network"])
@@ -34,25 +25,12 @@ def test_what_was_pushed_serves_on_another_host_whatever_became_of_the_first(
         if before:
             first.push(1, f"{process}: serve\n")
             first.run()
-        died = push_and_die(world, at, f"{process}: serve\n")
+        died = crash(world, at, f"{process}: serve\n")
         world.move(subnet)
         Process(world, Fuse(0)).run()
         serves(world, at, before + 1)
         world.close()
     assert at > 10
-
-
-def push_and_die(world, at, procfile):
-    """Push, and lose the process at the call `at` of what follows; returns whether there was such a call."""
-    fuse = Fuse(0)
-    process = Process(world, fuse)
-    process.push(2, procfile)
-    fuse.at, fuse.calls = at, 0
-    try:
-        process.run()
-    except Crash:
-        return True
-    return False
 
 
 def serves(world, at, number):

@@ -13,7 +13,7 @@ from services.errors import Unavailable
 from services.eventlog import SqlLog
 from services.events import RefMoved
 from services.memorylog import MemoryLog
-from tests.contract.crashworld import Crash, Fuse, Process, World, commit
+from tests.contract.crashworld import Crash, Fuse, Process, World, commit, crash
 
 GOOD, DIES, UNREADABLE = "web: serve\n", "web: exit\n", "web serve\n"
 SUCCESS = ("build.succeeded", "release.created", "deploy.succeeded", "route.published", "ref.moved")
@@ -55,20 +55,6 @@ def new_world(request, tmp_path):
     make.step = 1 if request.param == "memory" else 5
     yield make
     keys.dispose()
-
-
-def crash(world: World, at: int, procfile: str | None) -> bool:
-    """Run a process that ends at its `at`th call, after a second push if one is given; returns whether it did."""
-    fuse = Fuse(0)
-    process = Process(world, fuse)
-    if procfile:
-        process.push(2, procfile)
-    fuse.at, fuse.calls = at, 0
-    try:
-        process.run()
-    except Crash:
-        return True
-    return False
 
 
 def finish(world: World) -> None:

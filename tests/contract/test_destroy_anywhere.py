@@ -11,7 +11,6 @@ import configsvc.answers
 import configsvc.ports
 from configsvc.shredding import shred_due
 from deployer.on_app_destroyed import on_app_destroyed
-from services import database
 from services.keyring import Keyring
 from services.memorylog import MemoryLog
 from services.platform import assemble
@@ -36,14 +35,6 @@ class Destroyer(Fuse):
             configsvc.answers.destroy_app(another.configsvc, "hello", dict(CAUSE), self.now)
             on_app_destroyed(end(self.world), another.deployer)
             self.done = True
-
-
-@pytest.fixture
-def key_database(tmp_path):
-    """The keyring's database."""
-    engine = database.connect(f"sqlite:///{tmp_path / 'keys.sqlite'}")
-    yield engine
-    engine.dispose()
 
 
 @pytest.mark.parametrize(
