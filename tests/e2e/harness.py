@@ -75,6 +75,11 @@ class Instance:
         return {**clean, **{f"PUSHLOG_{k}": v for k, v in given.items()}, "GIT_SSH_COMMAND": ssh, "LC_ALL": "C.UTF-8"}
 
     @property
+    def address(self) -> str:
+        """Where it is reached."""
+        return "127.0.0.1"
+
+    @property
     def private_ports(self) -> list[int]:
         """The ports of 127.0.0.1 that are the platform's alone."""
         return []
@@ -116,7 +121,7 @@ class Instance:
         """What `ssh` runs."""
         identity = ["-i", str(key)] if key else []
         options = [*identity, *(self.ssh_options[2:] if key else self.ssh_options)]
-        return ["ssh", *options, "-p", str(self.ssh_port), f"{user}@127.0.0.1", *words]
+        return ["ssh", *options, "-p", str(self.ssh_port), f"{user}@{self.address}", *words]
 
     @contextmanager
     def running(self, argv: Sequence[str], cwd: Path = ROOT) -> "Iterator[Running]":
@@ -175,7 +180,7 @@ class Instance:
 
     def url(self, app: str) -> str:
         """Where `app` is pushed to."""
-        return f"ssh://pushlog@127.0.0.1:{self.ssh_port}/{app}"
+        return f"ssh://pushlog@{self.address}:{self.ssh_port}/{app}"
 
     def host(self, app: str) -> str:
         """Where `app` serves; what has a dot is a host already."""
@@ -186,7 +191,7 @@ class Instance:
 
         Raises ConnectionError when the connection is closed without an answer, OSError when there is none else.
         """
-        connection = http.client.HTTPConnection("127.0.0.1", self.http_port, timeout=10)
+        connection = http.client.HTTPConnection(self.address, self.http_port, timeout=10)
         try:
             connection.request("GET", path, headers={"Host": self.host(host)})
             answer = connection.getresponse()
