@@ -70,27 +70,28 @@ class Neighbour:
             return self.instance.get(self.app, path)
 
     @contextmanager
-    def using(self) -> Iterator[Felt]:
+    def using(self, push: bool = True) -> Iterator[Felt]:
         """Push once, and ask for the length of the block and of the push; what was felt is whole after it."""
         felt, over = Felt(), threading.Event()
         asking = [
             threading.Thread(target=_repeat, args=(over, seconds, felt.failures, act))
             for seconds, act in ((felt.commands, self._exists), (felt.requests, self._asks))
         ]
-        pushing = threading.Thread(target=_once, args=(felt.failures, self._pushes))
-        for job in (*asking, pushing):
+        pushing = [threading.Thread(target=_once, args=(felt.failures, self._pushes))] if push else []
+        for job in (*asking, *pushing):
             job.start()
         try:
             yield felt
         finally:
-            pushing.join()
+            for job in pushing:
+                job.join()
             over.set()
             for job in asking:
                 job.join()
 
     def _exists(self) -> str:
         done = self.ssh("apps:exists", self.app, check=False)
-        return f"apps:exists ended with {done.returncode}: {done.stderr}" if done.returncode else ""
+        return f"apps:exists ended with {done.returncode}: {done.stderr.strip()}" if done.returncode else ""
 
     def _asks(self) -> str:
         answer = self.get()
@@ -98,7 +99,7 @@ class Neighbour:
 
     def _pushes(self) -> str:
         done = self.push(check=False)
-        return f"a push ended with {done.returncode}: {done.stderr}" if done.returncode else ""
+        return f"a push ended with {done.returncode}: {done.stderr.strip()}" if done.returncode else ""
 
 
 @dataclass

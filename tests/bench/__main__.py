@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from services.version import VERSION
+from tests.bench.attack import attacks
 from tests.bench.commands import apps_list
 from tests.bench.deploys import config_set, push_flask, push_python
 from tests.bench.figures import Figure, table
@@ -27,6 +28,7 @@ MEASURES: dict[str, Callable[[Workbench], Sequence[Figure]]] = {
     "config": lambda bench: [config_set(bench)],
     "command": lambda bench: [apps_list(bench)],
     "idle": idle,
+    "attack": attacks,
 }
 LOG = "log"
 ALL = (*MEASURES, LOG)
