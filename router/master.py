@@ -18,6 +18,8 @@ LOG_LIMIT = 16 * 1024 * 1024
 MASTER = "nginx: master process .*"
 WORKER = "nginx: worker process"
 ANY = "nginx: .*"
+# A reload goes on when the socket of the old tree is gone already.
+EMERGENCY = re.compile(r"\[emerg\] (?!\d+#\d+: unlink\(\))(?:\d+#\d+: )?(.*)")
 # nginx writes its title over its arguments and environment: with an empty environment the title would be cut.
 ENVIRONMENT = {"PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", "LANG": "C.UTF-8"}
 
@@ -142,7 +144,7 @@ class Master:
         with self.log.open("rb") as log:
             log.seek(since)
             added = log.read().decode(errors="replace")
-        return _reason(added) if "[emerg]" in added else ""
+        return _reason(added) if EMERGENCY.search(added) else ""
 
 
 def wait(done: Callable[[], bool], otherwise: PushlogError, seconds: float = DEADLINE) -> None:
@@ -177,6 +179,6 @@ def _send(pid: int, number: signal.Signals) -> None:
 
 def _reason(output: str) -> str:
     """nginx's own first reason, with paths as the operator knows them: below the folder, without the tree's name."""
-    found = re.search(r"\[emerg\] (?:\d+#\d+: )?(.*)", output)
+    found = EMERGENCY.search(output)
     line = found[1] if found else (output.strip().splitlines() or ["it gave no reason"])[0]
     return re.sub(r"\./(?:trees/[^/ ]+/|current/)?(?:\.\./\.\./)?", "", line)

@@ -2,7 +2,8 @@
 
 Below `<home>/nginx`: `trees/` the configurations, `current` a link to the one in use, `conf.d/` the operator's own
 files, `logs/`, `temp/`, `nginx.pid` and `probe-token`. A tree is never changed, and never trusted after a crash: what
-counts is what the running nginx says that it serves.
+counts is what the running nginx says that it serves. It says so at a socket in the tree itself, so that no host name
+leads there, a socket that a killed nginx left stands in nobody's way, and the answer can be of no other tree.
 """
 
 import os
@@ -10,15 +11,18 @@ import secrets
 import shutil
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
+from time import monotonic
 from typing import Any
 
 from router import machine
 from router.master import Master
-from router.probe import Answer, ask
-from router.render import PROBE_PATTERN, AppRoute, RouteRefused, tree, tree_id
+from router.probe import Answer, ask, served
+from router.render import PROBE_PATTERN, AppRoute, RouteRefused, internal, tree, tree_id
 from services import names
 from services.errors import PushlogError
 from services.settings import Settings
@@ -26,6 +30,14 @@ from services.settings import Settings
 __all__ = ["Nginx", "RouteRefused"]
 
 ANSWER_WITHIN = 2.0
+
+
+@dataclass(frozen=True)
+class Seen:
+    """The tree that nginx said it serves, as `trees/<name>` (or nothing), and how many changes were made by then."""
+
+    tree: str
+    changes: int
 
 
 class Nginx:
@@ -37,28 +49,44 @@ class Nginx:
         self._current = self._folder / "current"
         self._master = Master(settings.nginx, self._folder)
         self._lock = threading.Lock()
+        self._changes = 0
 
-    def ensure(self, routes: Iterable[AppRoute]) -> None:
+    def look(self) -> Seen:
+        """Ask nginx what it serves, within ANSWER_WITHIN seconds. Keeps nobody else from changing it meanwhile."""
+        changes, tree = self._changes, self._target()
+        running = tree and self._master.pid() is not None
+        return Seen(served(self._socket(tree), monotonic() + ANSWER_WITHIN) if running else "", changes)
+
+    def ensure(self, routes: Iterable[AppRoute], seen: Seen | None = None) -> None:
         """Have nginx run and serve exactly `routes`; nothing is done when it does already.
 
-        Raises RouteRefused when nginx does not take them, Unavailable when it does not start. Either way what was
-        served before is served still.
+        `seen` is what a `look` told shortly before; without it nginx is asked. Raises RouteRefused when nginx does not
+        take the routes, Unavailable when it does not start. Either way what was served before is served still.
         """
+        seen = seen or self.look()
         with self._lock:
             self._master.trim_log()
             files = self._render(routes)
-            if not self._serves(files):
+            # a change since the look was proven itself
+            serves = seen.changes != self._changes or seen.tree == self._target()
+            if not (serves and self._holds(files)):
                 self._switch(files)
 
     def prove(self, route: AppRoute) -> None:
         """Return when a container of `route` answered through nginx, which serves it already.
 
-        Waits for the answer as long as the setting `check_timeout` and keeps nobody else from changing nginx. An app
-        that is stopped or without hosts is not asked. Raises RouteRefused.
+        Waits for the answer at most as long as the setting `check_timeout`, however it comes in, and keeps nobody else
+        from changing nginx. An app that is stopped or without hosts is not asked. Raises RouteRefused.
         """
-        if route.hosts and route.upstreams:
-            host = _sample(route.hosts)
-            self._until(host, lambda answer: _missing(answer, route))
+        if not (route.hosts and route.upstreams):
+            return
+        host, begun, pause = _sample(route.hosts), monotonic(), 0.005
+        seconds = self._settings.check_timeout
+        while told := _missing(self._ask(host, begun + seconds), route):
+            if monotonic() > begun + min(ANSWER_WITHIN, seconds):
+                raise RouteRefused(f"{host}: {told}")
+            time.sleep(pause)
+            pause = min(2 * pause, 0.25)
 
     def stop(self) -> None:
         """Stop nginx; requests in flight have the setting `drain` to finish. Raises Unavailable when it stays."""
@@ -71,8 +99,8 @@ class Nginx:
 
     def status(self) -> dict[str, Any]:
         """`running`, the master's `pid`, and the id of the `tree` that it serves (None when it does not say)."""
-        pid = self._master.pid()
-        return {"running": pid is not None, "pid": pid, "tree": self._served()}
+        pid, seen = self._master.pid(), self.look()
+        return {"running": pid is not None, "pid": pid, "tree": seen.tree[len("trees/") :].partition(".")[0] or None}
 
     def _render(self, routes: Iterable[AppRoute]) -> dict[str, str]:
         for name, mode in (("", 0o711), ("trees", 0o700), ("logs", 0o711), ("temp", 0o711), ("conf.d", 0o755)):
@@ -98,10 +126,12 @@ class Nginx:
                 self._master.reload()
             else:
                 self._master.start("current/nginx.conf")
-            self._prove(files)
+            if served(self._socket(target), monotonic() + ANSWER_WITHIN) != target:
+                raise RouteRefused("nginx serves another configuration")
         except PushlogError as error:
             self._put_back(before, running, error)
             raise
+        self._changes += 1
         self._clean({target, before})
 
     def _put_back(self, before: str, running: bool, error: PushlogError) -> None:
@@ -119,9 +149,12 @@ class Nginx:
         # Not synced to the disk: it all follows from the log, and after a power cut no nginx runs, so it is made anew.
         target = f"trees/{tree_id(files)}.{secrets.token_hex(4)}"
         (self._folder / target / "apps").mkdir(parents=True)
-        for path, text in files.items():
+        for path, text in (files | internal(target)).items():
             (self._folder / target / path).write_text(text)
         return target
+
+    def _socket(self, target: str) -> Path:
+        return self._folder / target / "tree.sock"
 
     def _target(self) -> str:
         """The tree in use, or nothing when there is none."""
@@ -138,45 +171,20 @@ class Nginx:
             if f"trees/{folder.name}" not in keep:
                 shutil.rmtree(folder)
 
-    def _serves(self, files: dict[str, str]) -> bool:
-        """Whether nginx serves `files` now, and would after a reload by someone else."""
-        return self._holds(files) and self._served() == tree_id(files)
-
     def _holds(self, files: dict[str, str]) -> bool:
         """Whether the tree in use is that of `files`, and nobody changed it."""
-        if not self._target().startswith(f"trees/{tree_id(files)}."):
+        target = self._target()
+        if not target.startswith(f"trees/{tree_id(files)}."):
             return False
         try:
-            return all((self._current / path).read_text() == text for path, text in files.items())
+            return all((self._current / path).read_text() == text for path, text in (files | internal(target)).items())
         except (OSError, UnicodeDecodeError):
             return False
 
-    def _served(self) -> str | None:
-        answer = self._ask("pushlog.invalid") if self._master.pid() else None
-        return answer.tree if answer else None
-
-    def _prove(self, files: dict[str, str]) -> None:
-        """Return when nginx serves `files`."""
-        other = "nginx serves another configuration"
-        self._until("pushlog.invalid", lambda answer: "" if answer.tree == tree_id(files) else other)
-
-    def _until(self, host: str, missing: Callable[[Answer], str]) -> None:
-        """Ask until nothing is `missing` in the answer, a sentence; raises RouteRefused with the last one."""
-        deadline, pause = time.monotonic() + ANSWER_WITHIN, 0.005
-        while True:
-            answer = self._ask(host)
-            told = missing(answer) if answer else "nothing answered through nginx"
-            if not told:
-                return
-            if time.monotonic() > deadline:
-                raise RouteRefused(f"{host}: {told}")
-            time.sleep(pause)
-            pause = min(2 * pause, 0.25)
-
-    def _ask(self, host: str) -> Answer | None:
+    def _ask(self, host: str, deadline: float) -> Answer | None:
         bind = self._settings.http_bind.removeprefix("[").removesuffix("]")
         address = "127.0.0.1" if bind in ("", "::", "0.0.0.0") else bind  # noqa: S104
-        return ask((address, self._settings.http_port), host, self._token, self._settings.check_timeout)
+        return ask((address, self._settings.http_port), host, self._token, deadline)
 
     @cached_property
     def _token(self) -> str:
@@ -201,8 +209,10 @@ def _sample(hosts: tuple[str, ...]) -> str:
     return plain[0] if plain else hosts[0].replace("*", f"pushlog-{secrets.token_hex(8)}")
 
 
-def _missing(answer: Answer, route: AppRoute) -> str:
+def _missing(answer: Answer | None, route: AppRoute) -> str:
     """What of the proof is missing, as a sentence; nothing when it is complete."""
+    if answer is None:
+        return "nothing answered through nginx"
     if answer.release != route.upstream:
         return "another server of nginx answers for this host; is it in conf.d?"
     return "" if answer.container in route.upstreams else "no container of the release answered through nginx"

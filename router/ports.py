@@ -32,8 +32,9 @@ class Ports:
 
         Raises RouteRefused when nginx does not take them, Unavailable when it does not start.
         """
+        seen = self.nginx.look()  # before the turn: others need not wait for the answer
         with self.turn:
-            self.nginx.ensure(self._routes())
+            self.nginx.ensure(self._routes(), seen)
 
     def _routes(self) -> list[AppRoute]:
         """The route of every app that has one with hosts: the one that is tried, else the published one."""

@@ -1,47 +1,82 @@
-"""Asking the running nginx, through its real port, what it serves and which container answered."""
+"""Asking the running nginx: which configuration it serves, and which container answers for a host."""
 
 import http.client
+import io
+import os
+import socket
 from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+
+LARGEST_HEAD = 65536
 
 
 @dataclass(frozen=True)
 class Answer:
-    """What nginx told a probe: the id of its configuration, the release it chose, and the container that answered.
+    """What nginx told a probe of a host: the release it chose, and the container that answered.
 
-    `release` and `container` are empty when there was none: an unknown host, a stopped app, a dead container.
+    Both are empty when there was none: a stopped app, a dead container, a server of the operator.
     """
 
-    tree: str
     release: str
     container: str
 
 
-def ask(address: tuple[str, int], host: str, token: str, timeout: float) -> Answer | None:
-    """One GET of `http://<host>/` on a fresh connection to nginx at `address`; at most `timeout` seconds a step.
+def ask(address: tuple[str, int], host: str, token: str, deadline: float) -> Answer | None:
+    """One GET of `http://<host>/` through nginx's public port, ended at the monotonic time `deadline`.
 
-    None when nothing answered, or one who does not know the token. The body is not read.
+    None when nothing answered by then, or one who does not know the token. The body is not read.
     """
-    connection = http.client.HTTPConnection(*address, timeout=timeout)
     try:
-        connection.putrequest("GET", "/", skip_host=True, skip_accept_encoding=True)
-        headers = {"Host": host, "User-Agent": "pushlog-probe", "Connection": "close", "X-Pushlog-Probe": token}
-        for name, value in headers.items():
-            connection.putheader(name, value)
-        connection.endheaders()
-        with connection.getresponse() as response:
-            return _answer(response)
+        with socket.create_connection(address, timeout=_left(deadline)) as connection:
+            headers = _head(connection, host, deadline, f"X-Pushlog-Probe: {token}\r\n")
     except (OSError, http.client.HTTPException):
         return None
-    finally:
-        connection.close()
-
-
-def _answer(response: http.client.HTTPResponse) -> Answer | None:
-    tree = response.getheader("X-Pushlog-Tree")
-    if tree is None:
+    told = headers["X-Pushlog-Upstream"]
+    if told is None:
         return None
-    tried, _, times = response.getheader("X-Pushlog-Upstream", "").partition("|")
+    tried, _, times = told.partition("|")
     # One address and one time for each container that was tried; no time: it sent no answer, nginx made one.
     answered = times.split(", ")[-1] not in ("", "-")
-    container = tried.split(", ")[-1] if answered else ""
-    return Answer(tree, response.getheader("X-Pushlog-Release", ""), container)
+    return Answer(headers["X-Pushlog-Release"] or "", tried.split(", ")[-1] if answered else "")
+
+
+def served(path: Path, deadline: float) -> str:
+    """The configuration that nginx says it serves at the Unix socket `path`; empty when nothing answers in time."""
+    try:
+        # A socket's path has at most 107 bytes, and a home may be longer: it is named by its open folder.
+        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+        try:
+            with socket.socket(socket.AF_UNIX) as connection:
+                connection.settimeout(_left(deadline))
+                connection.connect(f"/proc/self/fd/{folder}/{path.name}")
+                return str(_head(connection, "tree", deadline)["X-Pushlog-Tree"] or "")
+        finally:
+            os.close(folder)
+    except (OSError, http.client.HTTPException):
+        return ""
+
+
+def _head(connection: socket.socket, host: str, deadline: float, more: str = "") -> http.client.HTTPMessage:
+    """The headers of the answer to a GET of `/`."""
+    request = f"GET / HTTP/1.1\r\nHost: {host}\r\nUser-Agent: pushlog-probe\r\nConnection: close\r\n{more}\r\n"
+    connection.settimeout(_left(deadline))
+    connection.sendall(request.encode())
+    received = b""
+    while b"\r\n\r\n" not in received and len(received) < LARGEST_HEAD:
+        connection.settimeout(_left(deadline))
+        part = connection.recv(LARGEST_HEAD)
+        if not part:
+            raise ConnectionResetError
+        received += part
+    stream = io.BytesIO(received)
+    stream.readline()
+    return http.client.parse_headers(stream)
+
+
+def _left(deadline: float) -> float:
+    """The seconds until `deadline`; TimeoutError when none is left."""
+    left = deadline - monotonic()
+    if left <= 0:
+        raise TimeoutError
+    return left

@@ -15,6 +15,7 @@ from services.errors import BadInput, PushlogError
 from services.settings import Settings
 
 PROBE_PATTERN = r"^[0-9a-f]{32}$"
+TREE_PATTERN = r"^trees/[0-9a-f]{16}\.[0-9a-f]{8}$"
 WORKERS = 2
 PLAIN = Machine()
 
@@ -79,13 +80,22 @@ def tree(routes: Iterable[AppRoute], settings: Settings, token: str, machine: Ma
     files["nginx.conf"] = _render(
         "nginx.conf.j2", settings=settings, machine=machine, listens=listens, token=token, workers=WORKERS
     )
-    files["tree.conf"] = _render("tree.conf.j2", token=token, id=_digest(files))
     return files
 
 
+def internal(folder: str) -> dict[str, str]:
+    """The file by which the configuration in `folder`, such as `trees/0123456789abcdef.01234567`, tells its name."""
+    if not names.matches(TREE_PATTERN, folder):
+        raise BadInput(f"tree: {names.shown(folder)} is not a tree; use trees/0123456789abcdef.01234567")
+    return {"tree.conf": _render("tree.conf.j2", tree=folder)}
+
+
 def tree_id(files: dict[str, str]) -> str:
-    """The id that nginx tells a probe when it serves `files`, which `tree` made: 16 hexadecimal digits."""
-    return _digest({path: text for path, text in files.items() if path != "tree.conf"})
+    """The id of `files`, which `tree` made: 16 hexadecimal digits."""
+    digest = hashlib.sha256()
+    for path, text in sorted(files.items()):
+        digest.update(f"{path}\0{len(text)}\0{text}".encode())
+    return digest.hexdigest()[:16]
 
 
 def addresses(settings: Settings, machine: Machine) -> list[str]:
@@ -133,10 +143,3 @@ def _check_upstream(value: str) -> None:
 
 def _render(template: str, **values: object) -> str:
     return _templates.get_template(template).render(values)
-
-
-def _digest(files: dict[str, str]) -> str:
-    digest = hashlib.sha256()
-    for path, text in sorted(files.items()):
-        digest.update(f"{path}\0{len(text)}\0{text}".encode())
-    return digest.hexdigest()[:16]

@@ -20,8 +20,8 @@ from services.settings import Settings
 DEADLINE, OVERVIEW_DEADLINE = 8.0, 4.0
 """Seconds for all parts together, and for what tells on which machine a port is."""
 
-UNKNOWN_HOST = b"HEAD / HTTP/1.0\r\nHost: pushlog.invalid\r\n\r\n"
-"""What nginx hangs up on, without asking any app."""
+NO_HOST = b"HEAD / HTTP/1.0\r\n\r\n"
+"""What nginx hangs up on without asking any app: every app has a host."""
 
 T = TypeVar("T")
 
@@ -70,7 +70,7 @@ def look(settings: Settings) -> Status:
 
     asked: dict[str, Callable[[], Part]] = {
         "ssh": lambda: parts.port("ssh", settings.ssh_bind, settings.ssh_port, node("gitreceiver"), b"", b"SSH-"),
-        "http": lambda: parts.port("http", settings.http_bind, settings.http_port, node("router"), UNKNOWN_HOST),
+        "http": lambda: parts.port("http", settings.http_bind, settings.http_port, node("router"), NO_HOST),
         "nginx": lambda: parts.nginx(settings, node("router")),
         "docker": lambda: parts.docker(settings),
         "broker": lambda: parts.broker(settings),

@@ -3,8 +3,11 @@
 import os
 import signal
 import socket
+import subprocess
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -13,7 +16,7 @@ from hypothesis import strategies as st
 from router.machine import here
 from router.master import LOG_LIMIT, Master
 from router.nginx import Nginx
-from router.render import AppRoute, RouteRefused, tree
+from router.render import AppRoute, RouteRefused, internal, tree
 from services.errors import Unavailable
 from tests.real.web import Poller, Reply, free_port, get, publish, raw
 
@@ -194,6 +197,76 @@ def test_an_app_that_answers_nothing_within_the_check_timeout_is_refused(nginx, 
     assert get(port, HOST).app == "old"
 
 
+@pytest.fixture
+def dripping():
+    """The address of an app that sends its answer's headers byte by byte and never ends them."""
+    ended = threading.Event()
+
+    def drip(connection):
+        with connection, suppress(OSError):
+            connection.sendall(b"HTTP/1.1 200 OK\r\nX: ")
+            while not ended.wait(0.02):
+                connection.sendall(b"x")
+
+    def serve():
+        while not ended.is_set():
+            threading.Thread(target=drip, args=server.accept()[:1], daemon=True).start()
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serve, daemon=True).start()
+        yield f"127.0.0.1:{server.getsockname()[1]}"
+        ended.set()
+        socket.create_connection(server.getsockname()).close()
+
+
+def test_an_app_that_answers_byte_by_byte_is_refused_at_the_check_timeout_too(router_settings, nginx, dripping):
+    hasty = Nginx(router_settings.model_copy(update={"check_timeout": 0.3}))
+    begun = time.monotonic()
+    with pytest.raises(RouteRefused, match=f"{HOST}: nothing answered through nginx"):
+        publish(hasty, [route(dripping)], "hello")
+    assert time.monotonic() - begun < 2
+
+
+OWN = "pushlog.invalid", "localhost", "tree", "unix"
+
+
+def test_an_app_may_have_any_host_and_is_asked_nothing_but_its_proof(nginx, port, web_app, dripping):
+    """`pushlog.invalid` is the host that the router asked before it had a socket: logs may hold it."""
+    app, other = web_app("app"), web_app("other")
+    routes = [route(app.address, hosts=OWN), route(other.address, app="other", hosts=["other.example.com"])]
+    publish(nginx, routes, "hello")
+    assert {get(port, host).app for host in OWN} == {"app"}
+    publish(nginx, [routes[0], route(other.address, app="other", hosts=["other.example.com"], release=2)], "other")
+    nginx.status()
+    assert len(app.requests) == 1 + len(OWN)
+    slow = route(dripping, hosts=OWN, release=2)
+    nginx.ensure([slow, routes[1]])
+    begun = time.monotonic()
+    for release in (3, 4):
+        publish(nginx, [slow, route(other.address, app="other", hosts=["other.example.com"], release=release)], "other")
+    assert time.monotonic() - begun < 2
+
+
+def test_an_nginx_that_stands_still_is_asked_for_a_moment_and_keeps_nobody_from_the_lock(nginx, web_app, monkeypatch):
+    monkeypatch.setattr("router.nginx.ANSWER_WITHIN", 0.3)
+    at_work = [int(pid) for pid in workers(nginx)]
+    for pid in at_work:
+        os.kill(pid, signal.SIGSTOP)
+    try:
+        with ThreadPoolExecutor() as pool:
+            begun = time.monotonic()
+            looking = pool.submit(nginx.look)
+            until(looking.running)
+            assert nginx._lock.acquire(timeout=0.1)
+            nginx._lock.release()
+            assert not looking.done()
+            assert looking.result(5).tree == ""
+            assert 0.3 <= time.monotonic() - begun < 1
+    finally:
+        for pid in at_work:
+            os.kill(pid, signal.SIGCONT)
+
+
 def test_the_proof_is_one_request_to_the_app(nginx, web_app):
     app = web_app("app")
     publish(nginx, [route(app.address)], "hello")
@@ -251,6 +324,38 @@ def test_a_new_pushlog_adopts_the_running_nginx(nginx, router_settings, web_app)
     assert workers(successor) == at_work
 
 
+def test_an_nginx_that_an_older_version_started_is_taken_over_without_a_failed_request(
+    router_settings, port, folder, web_app
+):
+    """It has no socket that tells its tree, so it counts as serving another one."""
+    app = web_app("app")
+    for name in ("trees/old.1", "logs", "temp", "conf.d"):
+        (folder / name).mkdir(parents=True)
+    (folder / "trees/old.1/nginx.conf").write_text(
+        "worker_processes 2; pid nginx.pid; error_log logs/error.log; events {}\n"
+        "http { access_log off; client_body_temp_path temp/body; proxy_temp_path temp/proxy;"
+        " proxy_ignore_headers X-Accel-Redirect;"
+        f" server {{ listen 127.0.0.1:{port}; location / {{ proxy_pass http://{app.address}; }} }} }}\n"
+    )
+    (folder / "current").symlink_to("trees/old.1")
+    subprocess.run(["nginx", "-p", ".", "-c", "current/nginx.conf"], cwd=folder, check=True)
+    nginx = Nginx(router_settings)
+    try:
+        pid = nginx.status()["pid"]
+        assert pid
+        assert nginx.status()["tree"] is None
+        with Poller(port, HOST) as poller:
+            until(lambda: len(poller.answers) > 5)
+            publish(nginx, [route(app.address)], "hello")
+            since = time.monotonic()
+            until(lambda: len(poller.since(since)) > 20)
+        assert poller.failures == []
+        assert nginx.status()["pid"] == pid
+        assert nginx.status()["tree"]
+    finally:
+        nginx.stop()
+
+
 def test_changed_settings_reach_the_running_nginx(nginx, port, router_settings, web_app):
     app = web_app("app")
     publish(nginx, [route(app.address)], "hello")
@@ -295,6 +400,10 @@ def reloaded_by_hand(nginx, folder, other):
     until(lambda: workers(nginx) and not workers(nginx) & before)
 
 
+def lost_socket(nginx, folder, other):
+    (folder / "current/tree.sock").unlink()
+
+
 def killed_master(nginx, folder, other):
     pid = nginx.status()["pid"]
     os.kill(pid, signal.SIGKILL)
@@ -321,6 +430,7 @@ def stopped_nginx(nginx, folder, other):
         pid_file_of_another_process,
         lost_pid_file,
         reloaded_by_hand,
+        lost_socket,
         killed_master,
         killed_master_and_half_a_tree,
         stopped_nginx,
@@ -401,15 +511,16 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 @pytest.fixture
 def tester(tmp_path, router_settings):
     """Tests a set of routes with `nginx -t`, and returns what it warned of."""
-    for name in ("temp", "logs", "conf.d", "trees/one/apps"):
-        (tmp_path / name).mkdir(parents=True)
+    name = f"trees/{'0' * 16}.{'0' * 8}"
+    for folder in ("temp", "logs", "conf.d", f"{name}/apps"):
+        (tmp_path / folder).mkdir(parents=True)
 
     def check(routes):
-        for path in (tmp_path / "trees/one/apps").iterdir():
+        for path in (tmp_path / name / "apps").iterdir():
             path.unlink()
-        for path, text in tree(routes, router_settings, "0" * 32, here()).items():
-            (tmp_path / "trees/one" / path).write_text(text)
-        result = Master("nginx", tmp_path)._run("-t", "-c", "trees/one/nginx.conf")
+        for path, text in (tree(routes, router_settings, "0" * 32, here()) | internal(name)).items():
+            (tmp_path / name / path).write_text(text)
+        result = Master("nginx", tmp_path)._run("-t", "-c", f"{name}/nginx.conf")
         assert result.returncode == 0, result.stderr
         return [line for line in result.stderr.splitlines() if "[" in line]
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from router.machine import Machine
-from router.render import AppRoute, RouteRefused, tree, tree_id
+from router.render import AppRoute, RouteRefused, internal, tree, tree_id
 from services import names
 from services.errors import BadInput
 from services.settings import Settings
@@ -65,7 +65,7 @@ def test_any_routes_make_one_server_for_each_app_with_hosts_and_one_for_unknown_
     served = {r.app for r in routes if r.hosts}
     assert sum(blocks(text, "server") for text in files.values()) == 1 + len(served)
     assert sum(blocks(text, "upstream") for text in files.values()) == sum(1 for r in routes if r.hosts and r.upstreams)
-    assert set(files) == {"nginx.conf", "tree.conf"} | {f"apps/{app}.conf" for app in served}
+    assert set(files) == {"nginx.conf"} | {f"apps/{app}.conf" for app in served}
     assert tree(reversed(routes), SETTINGS, TOKEN) == files
 
 
@@ -189,9 +189,20 @@ def test_the_id_changes_with_a_release_an_upstream_a_setting_or_the_machine():
     assert len({tree_id(files) for files in variants}) == len(variants)
 
 
-def test_the_tree_tells_its_own_id():
-    files = tree([route()], SETTINGS, TOKEN)
-    assert f'"{TOKEN}" "{tree_id(files)}";' in files["tree.conf"]
+def test_a_tree_tells_its_name_at_a_socket_in_its_own_folder_only():
+    name = "trees/0123456789abcdef.01234567"
+    text = internal(name)["tree.conf"]
+    assert re.findall(r"listen (.*);", text) == [f"unix:{name}/tree.sock"]
+    assert "server_name" not in text
+    assert "Tree" not in "".join(tree([route()], SETTINGS, TOKEN).values())
+
+
+@pytest.mark.parametrize(
+    "name", ["", "trees/one", "../trees/0123456789abcdef.01234567", "trees/0123456789abcdef.0123456;"]
+)
+def test_what_is_not_the_name_of_a_tree_is_refused(name):
+    with pytest.raises(BadInput, match=r"^tree: "):
+        internal(name)
 
 
 def test_a_stopped_app_answers_502_and_has_no_upstream():
