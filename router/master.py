@@ -9,7 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
-from router.render import WORKERS, RouteRefused
+from router.limits import WORKERS
+from router.render import RouteRefused
 from services.errors import PushlogError, Unavailable
 
 POLL = 0.003

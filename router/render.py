@@ -9,6 +9,7 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from router.limits import WORKERS, limits
 from router.machine import Machine
 from services import names
 from services.errors import BadInput, PushlogError
@@ -16,7 +17,6 @@ from services.settings import Settings
 
 PROBE_PATTERN = r"^[0-9a-f]{32}$"
 TREE_PATTERN = r"^trees/[0-9a-f]{16}\.[0-9a-f]{8}$"
-WORKERS = 2
 PLAIN = Machine()
 
 _templates = Environment(
@@ -78,7 +78,13 @@ def tree(routes: Iterable[AppRoute], settings: Settings, token: str, machine: Ma
     listens = addresses(settings, machine)
     files = {f"apps/{route.app}.conf": _render("app.conf.j2", route=route, listens=listens) for route in served}
     files["nginx.conf"] = _render(
-        "nginx.conf.j2", settings=settings, machine=machine, listens=listens, token=token, workers=WORKERS
+        "nginx.conf.j2",
+        settings=settings,
+        machine=machine,
+        listens=listens,
+        token=token,
+        workers=WORKERS,
+        limits=limits(settings, machine),
     )
     return files
 

@@ -13,7 +13,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, StringConstraints, ValidationError
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    StringConstraints,
+    ValidationError,
+)
 
 from services import names
 from services.errors import BadInput
@@ -51,6 +60,24 @@ def _subnet(value: str) -> str:
     if small:
         raise BadInput(f"subnet: {value} is too small for apps; allowed are networks of /27 or more, as 10.77.0.0/20")
     return value
+
+
+def _listed(value: object) -> object:
+    """The parts of a text with commas, as an environment variable has them; a list of the TOML file as it is."""
+    return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
+    for text in value:
+        try:
+            network = ipaddress.ip_network("no zones" if "%" in text else text)
+        except ValueError:
+            network = None
+        if network is None or network.prefixlen == 0:
+            raise BadInput(
+                f"trusted_proxies: {names.shown(text)} is not an address or a network; use 10.0.0.7 or 10.0.0.0/24"
+            )
+    return tuple(str(ipaddress.ip_network(text)) for text in value)
 
 
 def _broker_url(value: SecretStr) -> SecretStr:
@@ -92,6 +119,12 @@ class Settings(BaseModel):
     ssh_bind: str = Field("", description="The address of the SSH door; empty: every address.")
     http_port: Port = Field(8080, description="The port of the router.")
     http_bind: str = Field("", description="The address of the router; empty: every address.")
+    trusted_proxies: Annotated[tuple[str, ...], BeforeValidator(_listed), AfterValidator(_networks)] = Field(
+        (), description="Proxies before the router whose X-Forwarded-For and X-Forwarded-Proto are believed."
+    )
+    client_limit: Annotated[int, Field(ge=1, le=65536)] = Field(
+        128, description="How many requests one address, or /64 of IPv6, may have open at the router."
+    )
     health_port: Port | None = Field(None, description="The port of each process's /healthz; by default there is none.")
     health_bind: str = Field("127.0.0.1", description="The address of /healthz; empty: every address.")
     health_socket: Path | None = Field(

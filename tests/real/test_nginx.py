@@ -341,8 +341,8 @@ def test_an_nginx_that_an_older_version_started_is_taken_over_without_a_failed_r
     subprocess.run(["nginx", "-p", ".", "-c", "current/nginx.conf"], cwd=folder, check=True)
     nginx = Nginx(router_settings)
     try:
+        until(lambda: nginx.status()["running"])
         pid = nginx.status()["pid"]
-        assert pid
         assert nginx.status()["tree"] is None
         with Poller(port, HOST) as poller:
             until(lambda: len(poller.answers) > 5)

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router.limits import limits
 from router.machine import Machine
 from router.render import AppRoute, RouteRefused, internal, tree, tree_id
 from services import names
@@ -244,3 +245,34 @@ def test_only_a_master_of_root_gives_its_workers_a_user():
 def test_the_token_is_in_no_file_of_an_app():
     files = tree([route()], SETTINGS, TOKEN)
     assert TOKEN not in files["apps/hello.conf"]
+
+
+def numbers(**values):
+    """The limits of an instance with these settings, on a machine where a worker may open 65536 files."""
+    return limits(Settings(**values), Machine(files=65536))
+
+
+def test_open_requests_take_half_of_the_connections_at_most_and_fewer_where_files_are_few():
+    assert (numbers().slots, numbers().everyone, numbers().client) == (16384, 4096, 128)
+    few = limits(SETTINGS, Machine(files=1024))
+    assert (few.slots, few.everyone) == (256, 128)
+
+
+@pytest.mark.parametrize(("size", "expected"), [("1m", (1024, 128)), ("64m", (64, 8)), ("1g", (64, 8))])
+def test_uploads_are_fewer_the_larger_they_may_be(size, expected):
+    told = numbers(body_limit=size)
+    assert (told.uploads, told.client_uploads) == expected
+
+
+def test_trusted_proxies_and_this_machine_are_counted_among_nobodys():
+    assert numbers(trusted_proxies=("10.0.0.0/24", "127.0.0.0/8")).unlimited == (
+        "127.0.0.0/8",
+        "::1/128",
+        "10.0.0.0/24",
+    )
+
+
+def test_without_trusted_proxies_nobodys_word_is_taken_for_an_address():
+    assert "real_ip" not in tree([route()], SETTINGS, TOKEN)["nginx.conf"]
+    trusting = tree([route()], Settings(trusted_proxies=("10.0.0.0/24",)), TOKEN)["nginx.conf"]
+    assert re.findall(r"set_real_ip_from (.*);", trusting) == ["10.0.0.0/24"]

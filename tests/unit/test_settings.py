@@ -58,6 +58,17 @@ def test_the_environment_goes_over_the_file(home: dict[str, str], tmp_path: Path
     assert (settings.ssh_port, settings.http_port, settings.build_trust_host_ca) == (1022, 2080, False)
 
 
+def test_trusted_proxies_are_a_list_with_commas_or_one_of_the_file(home: dict[str, str], tmp_path: Path) -> None:
+    told = ("10.0.0.7/32", "fd00::/8")
+    assert load({**home, "PUSHLOG_TRUSTED_PROXIES": " 10.0.0.7,fd00::/8, "}).trusted_proxies == told
+    (tmp_path / "pushlog.toml").write_text('trusted_proxies = ["10.0.0.7", "fd00::/8"]\n')
+    assert load(home).trusted_proxies == told
+    assert load({**home, "PUSHLOG_TRUSTED_PROXIES": ""}).trusted_proxies == ()
+    assert refused({**home, "PUSHLOG_TRUSTED_PROXIES": "10.0.0.7,a b"}) == (
+        'PUSHLOG_TRUSTED_PROXIES: "a b" is not an address or a network; use 10.0.0.7 or 10.0.0.0/24'
+    )
+
+
 def test_the_file_may_stand_elsewhere_and_name_the_home(tmp_path: Path) -> None:
     file = tmp_path / "other.toml"
     file.write_text(f'home = "{tmp_path}/there"\ninstance = "second"\n')
@@ -135,6 +146,12 @@ def test_the_file_knows_settings_by_one_spelling(home: dict[str, str], tmp_path:
         ("BUILD_CONCURRENCY", "0"),
         ("PUSH_LIMIT", "0"),
         ("BODY_LIMIT", "1m; } server {"),
+        ("CLIENT_LIMIT", "0"),
+        ("TRUSTED_PROXIES", "proxy.example.com"),
+        ("TRUSTED_PROXIES", "10.0.0.1, 10.0.0.1/8"),
+        ("TRUSTED_PROXIES", "0.0.0.0/0"),
+        ("TRUSTED_PROXIES", "fe80::1%eth0"),
+        ("TRUSTED_PROXIES", "10.0.0.1; }"),
     ],
 )
 def test_a_bad_value_is_refused_naming_its_setting_and_not_saying_a_secret(
