@@ -12,6 +12,7 @@ from cli.values import Record, Wanted
 from services.errors import PushlogError, Unavailable
 from services.eventlog import EventLog
 from services.moments import Moment
+from services.terminal import harmless, redrawn
 
 
 class Alone:
@@ -45,8 +46,9 @@ class Alone:
     def read_line(self, limit: int) -> bytes:
         return sys.stdin.buffer.readline(limit)
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, exact: bool = False) -> None:
         """See Context. Whoever read has enough at times (`events | head`): that ends it, without a word."""
+        data = harmless(data) if self.tty else data
         try:
             while data:
                 data = data[os.write(self.output, data) :]
@@ -56,6 +58,12 @@ class Alone:
             raise Unavailable(f"output: cannot be written ({error.strerror})") from None
 
     def write_err(self, data: bytes) -> None:
+        self._say(harmless(data))
+
+    def redraw(self, text: str) -> None:
+        self._say(redrawn(text))
+
+    def _say(self, data: bytes) -> None:
         sys.stderr.buffer.write(data)
         sys.stderr.buffer.flush()
 

@@ -17,6 +17,7 @@ from time import monotonic
 
 from cli import calls
 from services import wire
+from services.terminal import visible
 
 PLATFORM = ("up", "down", "status", "service", "prepare", "install-service", "uninstall-service")
 CHUNK = 64 * 1024
@@ -191,7 +192,7 @@ def _write(descriptor: int, data: bytes) -> None:
 
 
 def _complain(sentence: str) -> int:
-    _write(2, f" !     {sentence}\n".encode(errors="backslashreplace"))
+    _write(2, f" !     {visible(sentence)}\n".encode())
     return 1
 
 

@@ -4,11 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cli.values import Record
-
-
-def visible(text: str) -> str:
-    """Text on one line and harmless to a terminal: control characters escaped."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+from services.terminal import visible
 
 
 def log_line(record: Record) -> str:

@@ -12,6 +12,7 @@ import click
 from cli.table import ALIASES, COMMANDS, Command, HelpWanted, find, nouns
 from services.errors import BadInput
 from services.names import app_name, matches, shown
+from services.terminal import visible
 
 MASK = "***"
 PAIR_PATTERN = r"[A-Za-z_][A-Za-z0-9_]{0,127}="
@@ -168,7 +169,7 @@ def _mask_pair(word: str, told: bool) -> str:
 
 def _plain(word: str) -> str:
     """The word as a shell would need it, on one line."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in shlex.quote(word))
+    return visible(shlex.quote(word))
 
 
 def _app_and_flag(name: str, words: Sequence[str]) -> dict[str, str | None]:

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from cli.lines import bare_log_line, draft_line, event_line, log_line, visible
+from cli.lines import bare_log_line, draft_line, event_line, log_line
 from cli.table import Context
 from cli.values import (
     Batches,
@@ -22,6 +22,7 @@ from cli.values import (
     Value,
 )
 from services.errors import BadInput, Unavailable
+from services.terminal import visible
 
 INDENT = " " * 7
 REPORT_WIDTH = 31
@@ -38,9 +39,9 @@ def render(context: Context, value: Value) -> int:
             return _done(context, value)
         case Proof():
             return _proof(context, value)
-        case Text(text):
+        case Text(text, exact):
             if text:
-                _write(context, text if text.endswith("\n") else text + "\n")
+                _write(context, text if text.endswith("\n") else text + "\n", exact=exact)
         case LogLines(batches, bare):
             _stream(context, batches, bare_log_line if bare else log_line)
         case Events(batches):
@@ -174,5 +175,5 @@ def _json(value: object) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-def _write(context: Context, text: str) -> None:
-    context.write(text.encode(errors="backslashreplace"))
+def _write(context: Context, text: str, *, exact: bool = False) -> None:
+    context.write(text.encode(errors="backslashreplace"), exact=exact)

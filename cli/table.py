@@ -59,11 +59,14 @@ class Context(Protocol):
     def read_line(self, limit: int) -> bytes:
         """The input through the first newline, the end of the input, or `limit` bytes."""
 
-    def write(self, data: bytes) -> None:
-        """To stdout, where results go."""
+    def write(self, data: bytes, *, exact: bool = False) -> None:
+        """To stdout. What is not `exact` is made harmless, unless it is known that no terminal shows it."""
 
     def write_err(self, data: bytes) -> None:
-        """To stderr, where talk and errors go."""
+        """To stderr, where talk and errors go, made harmless."""
+
+    def redraw(self, text: str) -> None:
+        """To stderr, in place of the line before."""
 
     def pause(self, seconds: float) -> None:
         """Wait."""

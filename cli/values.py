@@ -73,9 +73,10 @@ class Reports:
 
 @dataclass(frozen=True, slots=True)
 class Text:
-    """Text as it is. A line that has no end gets one."""
+    """Text as it is. A line that has no end gets one. `exact`: see Context.write."""
 
     text: str
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

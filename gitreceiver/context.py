@@ -71,13 +71,17 @@ class SessionContext:
             line += byte
         return line
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, exact: bool = False) -> None:
         """See Context."""
-        self._session.write(data)
+        self._session.show(data, exact=exact)
 
     def write_err(self, data: bytes) -> None:
         """See Context."""
         self._session.write_err(data)
+
+    def redraw(self, text: str) -> None:
+        """See Context."""
+        self._session.redraw(text)
 
     def pause(self, seconds: float) -> None:
         """See Context; raises Disconnected when the client is gone."""
@@ -113,7 +117,7 @@ class SessionContext:
 
     def export_backup(self, *, images: bool) -> None:
         """See Context."""
-        export(self._ports, self.write, partial(warn, self), self._session.passphrase, images)
+        export(self._ports, self._session.write, partial(warn, self), self._session.passphrase, images)
 
     def verify_backup(self) -> Record:
         """See Context."""

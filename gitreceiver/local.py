@@ -152,7 +152,7 @@ class Local(Sessions):
             connection.close()
             return
         line, who = shlex.join(hello.argv), (hello.user, "local", "local")
-        session = Session(channel, hello.argv, line, *who, hello.tty, hello.columns, hello.passphrase)
+        session = Session(channel, hello.argv, line, *who, hello.tty, hello.columns, hello.passphrase, not hello.tty)
         try:
             if uid not in (0, os.geteuid()):
                 raise Refused("Only root and the user who runs Pushlog may use the local command; use ssh.")

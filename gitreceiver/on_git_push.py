@@ -17,6 +17,7 @@ from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
 from services.errors import PushlogError, Refused
 from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
+from services.names import shown
 
 STALE = "fetch first"
 TURN = 2.0
@@ -70,7 +71,7 @@ class Pusher:
                 verdict[command.ref] = self._store(app.id, command, deploy, quarantine, progress)
         if app and push:
             for path in skipped:
-                progress(f" !     {path} is a submodule; it is not fetched\n".encode())
+                progress(f" !     {shown(path)} is a submodule; it is not fetched\n".encode())
             verdict[push.ref] = self._deploy(app.id, push, source, quarantine, progress)
         return verdict
 

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from services.errors import BadInput, PushlogError
+from services.terminal import Filter, redrawn, visible
 
 LINE_LIMIT = 8 * 1024
 """Bytes of a command line, as it came."""
@@ -42,7 +43,8 @@ class Session:
 
     `line` is the command as it came, `argv` its words. `user` is the SSH user name (any is accepted) or the local
     user's; `actor` is `local`, or a key's name and fingerprint; `origin` is `local`, or `ip:port`.
-    `columns` is the terminal's width when `tty`; `passphrase` came beside the words.
+    `columns` is the terminal's width when `tty`; `passphrase` came beside the words. `piped`: stdout is known to be no
+    terminal; SSH clients do not say what is at their end.
     """
 
     wire: Wire
@@ -54,7 +56,10 @@ class Session:
     tty: bool = False
     columns: int = 80
     passphrase: str | None = field(default=None, repr=False)
+    piped: bool = False
     ended: bool = field(default=False, init=False)
+    _out: Filter = field(default_factory=Filter, init=False, repr=False)
+    _err: Filter = field(default_factory=Filter, init=False, repr=False)
 
     @property
     def closed(self) -> bool:
@@ -76,16 +81,30 @@ class Session:
         return b"".join(chunks)
 
     def write(self, data: bytes) -> None:
-        """Send to the client's stdout. Raises Disconnected when it is gone."""
+        """Send to the client's stdout what a program reads, as it is. Raises Disconnected when the client is gone."""
         self._send(data, error=False)
 
+    def show(self, data: bytes, *, exact: bool = False) -> None:
+        """Send text to the client's stdout, harmless where that may be a terminal; see Context.write."""
+        as_it_is = self.piped or (exact and not self.tty)
+        for piece in [data] if as_it_is else self._out.pieces(data):
+            self._send(piece, error=False)
+
     def write_err(self, data: bytes) -> None:
-        """Send to the client's stderr. Raises Disconnected when it is gone."""
-        self._send(data, error=True)
+        """Send text to the client's stderr, harmless to a terminal. Raises Disconnected when the client is gone."""
+        for piece in self._err.pieces(data):
+            self._send(piece, error=True)
+
+    def redraw(self, text: str) -> None:
+        """Send a line to the client's terminal that replaces the one before."""
+        self._send(redrawn(text), error=True)
 
     def exit(self, code: int) -> None:
         """End with this exit code; a second call does nothing."""
         if not self.ended:
+            with contextlib.suppress(Disconnected):
+                self._send(self._out.end(), error=False)
+                self._send(self._err.end(), error=True)
             self.ended = True
             self.wire.exit(code)
 
@@ -94,7 +113,7 @@ class Session:
         known = isinstance(error, PushlogError)
         text = str(error) if known else "Something went wrong inside Pushlog; its log has the details."
         with contextlib.suppress(Disconnected):
-            self.write_err(f" !     {text}\n".encode(errors="backslashreplace"))
+            self.write_err("".join(f" !     {visible(line)}\n" for line in text.splitlines() or [""]).encode())
         self.exit(error.exit_code if isinstance(error, PushlogError) else 1)
 
     def _send(self, data: bytes, *, error: bool) -> None:

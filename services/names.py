@@ -13,6 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from services.errors import BadInput
+from services.terminal import visible
 
 APP_PATTERN = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
 PROCESS_PATTERN = r"^[A-Za-z0-9_-]{1,63}$"
@@ -33,8 +34,7 @@ MAX_SCALE = 100
 
 def shown(value: str) -> str:
     """`value` in quotes, control characters escaped and cut at 80 characters: safe in any message or log line."""
-    text = value if len(value) <= 80 else value[:80] + "…"
-    return '"' + "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text) + '"'
+    return f'"{visible(value if len(value) <= 80 else value[:80] + "…")}"'
 
 
 def matches(pattern: str, value: str) -> bool:

@@ -12,6 +12,7 @@ import click
 from services import instance
 from services.errors import BadInput, PushlogError
 from services.settings import load
+from services.terminal import harmless
 
 SERVICES = ("configsvc", "builder", "deployer", "router", "gitreceiver")
 PURGED = ("router", "deployer", "builder")
@@ -19,7 +20,12 @@ PURGED = ("router", "deployer", "builder")
 
 def say(text: str) -> None:
     """Talk goes to stderr, so that results on stdout can be piped."""
-    click.echo(text, err=True)
+    click.echo(shown(text), err=True)
+
+
+def shown(text: str) -> str:
+    """Text as a terminal may have it."""
+    return harmless(text.encode(errors="backslashreplace")).decode()
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -106,7 +112,7 @@ def status(format_: str) -> None:
     report = importlib.import_module("services.status")
     settings = load()
     seen = report.look(settings)
-    click.echo(report.as_json(seen) if format_ == "json" else report.text(seen))
+    click.echo(shown(report.as_json(seen) if format_ == "json" else report.text(seen)))
     if not seen.well:
         sys.exit(1)
 

@@ -35,7 +35,7 @@ def get(ctx: Context, app: str, key: str, quoted: bool) -> Value:
     if key not in sealed:
         return Code(1)
     value = ctx.open(app, key, sealed[key])
-    return Text(("'" + value.replace("'", "'\\''") + "'" if quoted else value) + "\n")
+    return Text(("'" + value.replace("'", "'\\''") + "'" if quoted else value) + "\n", exact=True)
 
 
 @command("config:set", owner="configsvc", needs="write", records=True, secrets="pairs")

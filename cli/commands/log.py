@@ -170,9 +170,7 @@ def _desired(ctx: Context, at: int, app: str | None) -> Mapping[str, Record]:
 def _progress(ctx: Context, at: int, end: int) -> None:
     """On a terminal, how far it is, in one line that the result replaces; in any case, let others have their turn."""
     if ctx.tty and not ctx.quiet:
-        ctx.write_err(
-            f"\r       {at:,} of {max(at, end):,} events\x1b[K\r".encode() + (b"\x1b[K" if at >= end else b"")
-        )
+        ctx.redraw("" if at >= end else f"       {at:,} of {end:,} events")
     ctx.pause(0)
 
 

@@ -23,7 +23,7 @@ def told(context: Context, read: Read) -> Iterator[Read]:
         count += len(data)
         if context.tty and not context.quiet and (monotonic() - last >= EVERY or not data):
             last, shown = monotonic(), True
-            context.write_err(f"\r       {human(count)} read{'' if data else ', checking it'}\x1b[K".encode())
+            context.redraw(f"       {human(count)} read{'' if data else ', checking it'}")
         return data
 
     try:
@@ -31,4 +31,4 @@ def told(context: Context, read: Read) -> Iterator[Read]:
     finally:
         if shown:
             with suppress(PushlogError):  # who left needs no clean line
-                context.write_err(b"\r\x1b[K")
+                context.redraw("")

@@ -7,6 +7,7 @@ from dulwich.protocol import SIDE_BAND_CHANNEL_PROGRESS, ReceivableProtocol
 
 from gitreceiver.session import Disconnected, Session
 from services.errors import Refused
+from services.terminal import Filter
 
 KEEPALIVE_SECONDS = 5.0
 FLUSH_BYTES = 64 * 1024
@@ -67,7 +68,10 @@ class PushConversation(Conversation):
 
 
 class SideBand:
-    """Progress to the client on side band 2, kept alive while nothing is said. A context manager."""
+    """Progress to the client on side band 2, kept alive while nothing is said. A context manager.
+
+    git prints it on a terminal, so what is said is made harmless to one.
+    """
 
     def __init__(self, conversation: PushConversation, enabled: bool) -> None:
         self._conversation = conversation
@@ -75,15 +79,19 @@ class SideBand:
         self._sending = threading.Lock()
         self._over = threading.Event()
         self._last = time.monotonic()
+        self._text = Filter()
 
     def say(self, text: bytes) -> None:
         """Show `text`; see receive_pack.Progress."""
         with self._sending:
-            if not self._open:
-                return
+            for piece in self._text.pieces(text):
+                self._send(piece)
+
+    def _send(self, text: bytes) -> None:
+        if self._open:
             try:
-                for at in range(0, len(text) or 1, 32768):
-                    piece = bytes([SIDE_BAND_CHANNEL_PROGRESS]) + text[at : at + 32768]
+                for at in range(0, len(text) or 1, SIDE_BAND_BYTES):
+                    piece = bytes([SIDE_BAND_CHANNEL_PROGRESS]) + text[at : at + SIDE_BAND_BYTES]
                     self._conversation.write_pkt_line(piece)
                 self._conversation.flush()
             except Disconnected:
@@ -102,4 +110,6 @@ class SideBand:
     def __exit__(self, *_: object) -> None:
         self._over.set()
         with self._sending:  # so that a keep-alive on its way does not fall into the report
+            if rest := self._text.end():
+                self._send(rest)
             self._open = False

@@ -23,6 +23,7 @@ from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
 from gitreceiver.git.tree import unsafe
 from services.disk import human
 from services.errors import PushlogError
+from services.terminal import visible
 
 Read = Callable[[int], bytes]
 Feed = Callable[[int, IO[bytes]], None]
@@ -235,4 +236,4 @@ def last_words(errors: str) -> str:
 
 def printable(text: str) -> str:
     """`text` on one line, control characters escaped, cut at 200."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text[:200])
+    return visible(text[:200])

@@ -30,6 +30,7 @@ from gitreceiver.session import Disconnected, Session
 from services import names
 from services.errors import BadInput, PushlogError, Unavailable
 from services.settings import Settings
+from services.terminal import harmless
 
 NOTHING = "0" * 40
 DECLINED = "pre-receive hook declined"
@@ -205,6 +206,8 @@ def refused_by_name(commands: Sequence[RefCommand]) -> dict[str, str]:
         except BadInput:
             refused[command.ref] = "invalid ref name"
             continue
+        if command.new and harmless(command.ref.encode()) != command.ref.encode():  # everyone's git prints it
+            refused[command.ref] = "invalid ref name"
         if command.new is None:
             refused[command.ref] = NO_DELETES
         if command.ref in seen:

@@ -223,6 +223,8 @@ def test_a_shallow_clone_can_be_made_and_a_push_from_one_that_lacks_history_is_r
         (["push", "URL", ":main"], "remote does not support deleting refs"),
         (["push", "URL", "main:refs/for/main"], "invalid ref name"),
         (["push", "URL", "main:refs/notes/x"], "invalid ref name"),
+        (["push", "URL", "main:refs/heads/wide\u009b1m"], "invalid ref name"),
+        (["push", "URL", "main:refs/tags/back\u202ewards"], "invalid ref name"),
     ],
 )
 def test_what_is_not_offered_is_refused_in_one_line(doors, app, work, argv, reason):

@@ -8,6 +8,7 @@ from cli.values import Wanted
 from services import names
 from services.errors import BadInput, NoSuchApp, PushlogError, Refused
 from services.memorylog import MemoryLog
+from services.terminal import redrawn
 
 
 @dataclass
@@ -61,12 +62,15 @@ class FakeContext:
         line, newline, self.stdin = self.stdin.partition(b"\n")
         return (line + newline)[:limit]
 
-    def write(self, data: bytes) -> None:
+    def write(self, data: bytes, *, exact: bool = False) -> None:
         self.out += data
         self.writes += 1
 
     def write_err(self, data: bytes) -> None:
         self.err += data
+
+    def redraw(self, text: str) -> None:
+        self.err += redrawn(text)
 
     def pause(self, seconds: float) -> None:
         self.pauses += 1

@@ -17,7 +17,7 @@ def test_a_terminal_is_told_how_much_of_an_archive_was_read_in_a_line_that_goes_
     with progress.told(context, lambda _: parts.pop(0)) as read:
         assert [read(99), read(99), read(99)] == ARCHIVE
     lines = ["1 KiB read", "1.5 KiB read", "1.5 KiB read, checking it"]
-    assert context.err.decode() == "".join(f"\r       {line}\x1b[K" for line in lines) + "\r\x1b[K"
+    assert context.err.decode() == "".join(f"\r       {line}\x1b[K\r" for line in lines) + "\r\x1b[K\r"
 
 
 @pytest.mark.parametrize("context", [FakeContext(), FakeContext(tty=True, quiet=True)])
@@ -38,4 +38,4 @@ def test_what_is_wrong_with_an_archive_has_a_line_of_its_own() -> None:
 
     with pytest.raises(BadInput):
         import_()
-    assert context.err.endswith(b"\r\x1b[K")
+    assert context.err.endswith(b"\r\x1b[K\r")

@@ -93,6 +93,47 @@ def test_an_error_is_shown_as_its_sentence_and_ends_with_its_exit_code() -> None
     assert wire.codes == [20]
 
 
+def test_an_errors_lines_are_each_marked_and_harmless() -> None:
+    wire = Wire()
+    session(wire).fail(BadInput("one\x1b]0;t\x07\n-----> two"))
+    assert wire.sent == [(b" !     one\\x1b]0;t\\x07\n !     -----> two\n", True)]
+
+
+@pytest.mark.parametrize(
+    ("tty", "piped", "exact", "as_it_is"),
+    [
+        (False, True, False, True),  # the local command, its output in a file
+        (False, False, True, True),  # config:get over SSH
+        (False, False, False, False),  # logs over SSH: who knows
+        (True, False, True, False),
+        (True, False, False, False),
+    ],
+)
+def test_text_is_harmless_where_it_may_meet_a_terminal(tty: bool, piped: bool, exact: bool, as_it_is: bool) -> None:
+    wire = Wire()
+    shown = session(wire)
+    shown.tty, shown.piped = tty, piped
+    shown.show(b"\x1b[32mgreen\x1b]0;ti", exact=exact)
+    shown.show(b"tle\x07\n", exact=exact)
+    sent = b"".join(data for data, _ in wire.sent)
+    assert sent == (b"\x1b[32mgreen\x1b]0;title\x07\n" if as_it_is else b"\x1b[32mgreen\\x1b]0;title\\x07\x1b[0m\n")
+
+
+def test_what_is_said_is_harmless_in_any_case_and_its_colour_ends_with_the_session() -> None:
+    wire = Wire()
+    told = session(wire)
+    told.piped = True
+    told.write_err(b"\x1b[31mred \x1b[2")
+    told.exit(0)
+    assert b"".join(data for data, _ in wire.sent) == b"\x1b[31mred \\x1b[2\x1b[0m"
+
+
+def test_what_a_program_reads_is_sent_as_it_is() -> None:
+    wire = Wire()
+    session(wire).write(b"PACK\x1b\xff")
+    assert wire.sent == [(b"PACK\x1b\xff", False)]
+
+
 def test_an_unexpected_error_shows_no_detail() -> None:
     wire = Wire()
     session(wire).fail(RuntimeError("a secret"))
