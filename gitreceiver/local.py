@@ -10,6 +10,7 @@ import shlex
 import socket
 import struct
 import threading
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from gitreceiver.session import Disconnected, Session, check_words
 from gitreceiver.ssh.door import STOP_SECONDS, F, Sessions
 from services import wire
 from services.errors import BadInput, PushlogError, Refused
+from services.listening import accepted
 
 log = logging.getLogger(__name__)
 HELLO_SECONDS = 10.0
+CLIENTS_AT_ONCE = 128
 PATH_LIMIT = 107
 """Bytes that the path of a Unix socket may have."""
 CREDENTIALS = struct.Struct("3i")
@@ -43,12 +46,19 @@ class LocalWire:
 
     def receive(self) -> wire.Hello:
         """The client's first line; from then on its input is read by a thread. Raises BadFrame and OSError."""
-        self._socket.settimeout(HELLO_SECONDS)
         stream = self._socket.makefile("rb")
-        hello = wire.read_hello(stream)
-        self._socket.settimeout(None)
+        late = threading.Timer(HELLO_SECONDS, self._hang_up)
+        late.start()
+        try:
+            hello = wire.read_hello(stream)
+        finally:
+            late.cancel()
         threading.Thread(target=self._pump, args=(stream,), daemon=True).start()
         return hello
+
+    def _hang_up(self) -> None:
+        with suppress(OSError):  # it is gone already
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def _pump(self, stream: Any) -> None:
         """Queue the client's input until it is gone; the empty chunk ends it."""
@@ -59,11 +69,12 @@ class LocalWire:
                     self._input.put(data)
         except (wire.BadFrame, OSError) as error:
             log.info("local client: %s", error)
-        self._lost = True
-        if not self._over:
-            self._input.put(b"")
-        stream.close()
-        self._socket.close()
+        finally:
+            self._lost = True
+            if not self._over:
+                self._input.put(b"")
+            stream.close()
+            self._socket.close()
 
     @property
     def closed(self) -> bool:
@@ -109,6 +120,7 @@ class Local(Sessions):
         super().__init__(**kwargs)
         self._listener: socket.socket | None = None
         self._acceptor: Any = None
+        self._clients = 0
 
     def start(self) -> None:
         """Listen on the home's socket. Raises BadInput when its path is too long for one."""
@@ -138,29 +150,38 @@ class Local(Sessions):
             self._listener = None
 
     def _accept(self, listener: socket.socket) -> None:
-        while True:
-            connection, _ = listener.accept()
+        for connection, _ in accepted(listener, "local door"):
             self.container.spawn_managed_thread(partial(self._serve, connection), "local client")
 
     def _serve(self, connection: socket.socket) -> None:
+        """Run one client's command. What fails here is that client's, whatever it is."""
         channel = LocalWire(connection)
+        self._clients += 1
         try:
-            uid = peer_uid(connection)
             hello = channel.receive()
+            self._admit(connection)
+            check_words(hello.argv)
+            line, who = shlex.join(hello.argv), (hello.user, "local", "local")
+            self.work(
+                Session(channel, hello.argv, line, *who, hello.tty, hello.columns, hello.passphrase, not hello.tty)
+            )
+        except PushlogError as error:
+            Session(channel, [], "", "", "local", "local").fail(error)
         except (wire.BadFrame, OSError) as error:
             log.info("local client refused: %s", error)
             connection.close()
-            return
-        line, who = shlex.join(hello.argv), (hello.user, "local", "local")
-        session = Session(channel, hello.argv, line, *who, hello.tty, hello.columns, hello.passphrase, not hello.tty)
-        try:
-            if uid not in (0, os.geteuid()):
-                raise Refused("Only root and the user who runs Pushlog may use the local command; use ssh.")
-            check_words(session.argv)
-        except PushlogError as error:
-            session.fail(error)
-        else:
-            self.work(session)
+        except Exception:
+            log.exception("local client failed")
+            connection.close()
+        finally:
+            self._clients -= 1
+
+    def _admit(self, connection: socket.socket) -> None:
+        """Raises Refused for a client that may not enter, or not now."""
+        if peer_uid(connection) not in (0, os.geteuid()):
+            raise Refused("Only root and the user who runs Pushlog may use the local command; use ssh.")
+        if max(self._clients, len(self.working)) > CLIENTS_AT_ONCE:
+            raise Refused(f"{CLIENTS_AT_ONCE} local commands run already; wait for one to end.")
 
 
 def peer_uid(connection: socket.socket) -> int:

@@ -23,6 +23,15 @@ from services.errors import BadInput, PushlogError
 
 def run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
     """Run what the session asks for; returns its exit code, or None when the session is ended already."""
+    try:
+        return _run(session, ports, call)
+    except Exception:
+        raise
+    except BaseException as error:  # a deadline that nobody caught, or an exit: it ends the session, and no service
+        raise RuntimeError(f"a session ended with {error!r}") from error
+
+
+def _run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
     cause = Cause("gitreceiver", session.actor, session.origin, dispatch.masked(session.argv), uuid7())
 
     def failed(command: Command | None, error: PushlogError) -> None:

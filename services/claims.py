@@ -85,10 +85,11 @@ class Claims:
         done = threading.Event()
 
         def renew() -> None:
-            while not done.wait(self._ttl / 4):
-                if not self._renew(lease):
-                    self._held.discard(lease.work)
-                    return
+            try:
+                while not done.wait(self._ttl / 4) and self._renew(lease):
+                    pass
+            finally:  # whatever ended it, nobody is to believe that the lease is renewed
+                self._held.discard(lease.work)
 
         thread = threading.Thread(target=renew, name=f"lease {lease.work}", daemon=True)
         self._held.add(lease.work)

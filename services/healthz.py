@@ -4,7 +4,6 @@ An answer comes from memory, so that asking costs the platform nothing and tells
 """
 
 import json
-import logging
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, closing, contextmanager, suppress
@@ -15,12 +14,11 @@ import eventlet
 
 from services import consumers, instance, listening
 from services.broker import is_inprocess
+from services.ending import Lasting
 from services.errors import PushlogError
 from services.health import Health
 from services.platform import Platform
 from services.settings import Settings
-
-log = logging.getLogger("pushlog")
 
 EVERY = 4.0
 PATIENCE = 3.0
@@ -28,7 +26,7 @@ ASKERS, ASKER_PATIENCE = 16, 5.0
 
 
 @contextmanager
-def told(settings: Settings, services: Sequence[str]) -> Iterator[Health]:
+def told(settings: Settings, services: Sequence[str], lasting: Lasting) -> Iterator[Health]:
     """Tell the health of this process while the block runs. Raises Unavailable when the port cannot be had."""
     health = Health(settings, services, None if is_inprocess(settings.broker_url.get_secret_value()) else consumers.up)
     with ExitStack() as listeners:
@@ -38,13 +36,13 @@ def told(settings: Settings, services: Sequence[str]) -> Iterator[Health]:
             local = listeners.enter_context(closing(socket.socket(socket.AF_UNIX)))
             local.bind(str(path))
             local.listen()
-            eventlet.spawn(answer, local, health)
+            lasting("/healthz", answer, local, health)
         if settings.health_port:
             listening.check("PUSHLOG_HEALTH_PORT", settings.health_bind, settings.health_port)
             host = settings.health_bind.removeprefix("[").removesuffix("]")
             family = socket.AF_INET6 if ":" in host else socket.AF_INET
             listener = socket.create_server((host, settings.health_port), family=family)
-            eventlet.spawn(answer, listeners.enter_context(closing(listener)), health)
+            lasting("/healthz", answer, listeners.enter_context(closing(listener)), health)
         yield health
 
 
@@ -69,16 +67,8 @@ def leave(platform: Platform) -> None:
 def answer(listener: Any, health: Health) -> None:
     """Answer whoever asks, a bounded number at once and each within a deadline, for ever."""
     pool = eventlet.GreenPool(ASKERS)
-    while True:
-        try:
-            connection, address = listener.accept()
-        except OSError as error:
-            if listener.fileno() < 0:
-                return
-            log.warning("/healthz: %s", error)
-            eventlet.sleep(1)
-        else:
-            pool.spawn_n(_answer, connection, address, health)
+    for connection, address in listening.accepted(listener, "/healthz"):
+        pool.spawn_n(_answer, connection, address, health)
 
 
 def _answer(connection: Any, address: Any, health: Health) -> None:

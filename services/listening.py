@@ -1,9 +1,16 @@
-"""Whether a port can be listened on, asked before anything starts, so that the answer is a sentence."""
+"""Listening: whether a port is free, as a sentence before anything starts, and accepting clients for ever."""
 
 import errno
+import logging
 import socket
+import time
+from collections.abc import Iterator
+from typing import Any
 
 from services.errors import Unavailable
+
+log = logging.getLogger("pushlog")
+PAUSE = 0.5
 
 
 def check(setting: str, bind: str, port: int) -> None:
@@ -24,3 +31,20 @@ def check(setting: str, bind: str, port: int) -> None:
                 raise Unavailable(
                     f"{setting}: {port} cannot be listened on: {reason}; allowed is a free port"
                 ) from None
+
+
+def accepted(listener: socket.socket, name: str) -> Iterator[tuple[socket.socket, Any]]:
+    """Each client's connection and address, until the listener is closed.
+
+    What fails for one client, or for all as long as too many files are open, does not end it.
+    """
+    while True:
+        try:
+            client = listener.accept()
+        except OSError as error:
+            if listener.fileno() < 0:
+                return
+            log.warning("%s: %s", name, error)
+            time.sleep(PAUSE)
+        else:
+            yield client

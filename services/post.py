@@ -45,7 +45,6 @@ class Post:
         self._returned = False
         self._letters: eventlet.Queue[Letter] = eventlet.Queue(WAITING)
         self._outage = Outage("the broker takes no messages", "the broker takes messages again")
-        eventlet.spawn(self._run)
 
     def publish(self, payload: Any, *, exchange: Exchange, within: float = SEND, **details: Any) -> None:
         """Send JSON to an exchange, with kombu's arguments of a message.
@@ -64,7 +63,8 @@ class Post:
         finally:
             letter.wanted = False
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Send for ever."""
         while True:
             try:
                 letter = self._letters.get(timeout=HEARTBEAT / 4)
@@ -82,6 +82,9 @@ class Post:
                 self._lost(error)
                 eventlet.sleep(pause(tries))
                 tries += 1
+            except Exception as error:  # its sender's fault, who sees it; the others' letters go on
+                letter.sent.send_exception(error)
+                return
             else:
                 self._outage.ended()
                 return

@@ -16,11 +16,11 @@ from eventlet.event import Event as Promise
 from eventlet.hubs import get_hub
 from kombu import Connection
 from kombu.exceptions import KombuError
-from nameko.runners import ServiceRunner
 from nameko.standalone.events import get_event_exchange
 
 from services import bells, eventlog, healthz, instance, keyring
 from services.chain import uuid7
+from services.ending import Ending, Lasting, Stop, hurry
 from services.errors import Unavailable
 from services.health import RUNNING, STANDBY, STARTING, Health
 from services.offloop import OffLoop
@@ -44,14 +44,6 @@ OUTPUT_KEPT = 86400.0
 T = TypeVar("T")
 
 
-class Stop(BaseException):
-    """Ends the process, from wherever it is."""
-
-    def __init__(self, code: int) -> None:
-        super().__init__(code)
-        self.code = code
-
-
 def serve(settings: Settings, services: Sequence[str]) -> None:
     """Run the services in this process until it is told to stop, which ends it.
 
@@ -63,62 +55,50 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
-    stop = _stopper()
+    ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
-        get_hub().loop.add_signal_handler(number, stop, 0)
+        get_hub().loop.add_signal_handler(number, ending.stop, 0)
     try:
         home = instance.locked(settings, serving=True) if len(services) > 1 else instance.joined(settings)
-        with home, healthz.told(settings, services) as health:
-            _work(settings, services, stop, health)
+        with home, healthz.told(settings, services, ending.lasting) as health:
+            _work(settings, services, ending, health)
     except Stop as told:
         logging.shutdown()
         os._exit(told.code)
+    except BaseException:
+        hurry()
+        raise
 
 
-def _stopper() -> Callable[[int], None]:
-    """A function that ends what the present thread does with Stop; a second call does nothing."""
-    main = eventlet.getcurrent()
-    told: list[int] = []
-
-    def stop(code: int) -> None:
-        if not told:
-            told.append(code)
-            get_hub().schedule_call_global(0, main.throw, Stop(code))
-
-    return stop
-
-
-def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], None], health: Health) -> None:
+def _work(settings: Settings, services: Sequence[str], ending: Ending, health: Health) -> None:
     config = {
         "AMQP_URI": settings.broker_url.get_secret_value(),
         "max_workers": WORKERS,
         "serializer": "json",
         "ACCEPT": ["json"],
     }
-    platform = config["platform"] = build_platform(settings, config, services)
-    eventlet.spawn(healthz.watch, health, platform).link(_ended, "the watch over its health", stop)
+    platform = config["platform"] = build_platform(settings, config, services, ending.lasting)
+    ending.lasting("the watch over its health", healthz.watch, health, platform)
     with ExitStack() as roles:
         roles.callback(healthz.leave, platform)
         _until_there(settings, lambda: _ask_broker(settings), health)
         for name in services:
             if name in SINGLE:
                 health.state = STANDBY
-                _play(name, platform, roles, stop)
+                _play(name, platform, roles, ending)
         health.state = STARTING
         for name in services:
             if name in CHECKED:
                 _until_there(settings, partial(importlib.import_module(f"{name}.ready").check, settings), health)
         if "gitreceiver" in services:
             platform.outputs.forget(OUTPUT_KEPT)
-        runner = ServiceRunner(config)
+        runner = ending.runner(config)
         for name in services:
             runner.add_service(service_class(name))
         with _running(runner):
             _until_there(settings, platform.projections.catch_up, health)
             roles.callback(_end, platform)
-            follow = platform.projections.follow
-            eventlet.spawn(follow, POLL).link(_ended, "the log", stop)
-            eventlet.spawn(runner.wait).link(_ended, "a service", stop)
+            ending.lasting("the reader of the log", platform.projections.follow, POLL)
             _until_heard(health)
             health.state = RUNNING
             with instance.ready(settings):
@@ -126,7 +106,7 @@ def _work(settings: Settings, services: Sequence[str], stop: Callable[[int], Non
                 Promise().wait()
 
 
-def _play(name: str, platform: Platform, roles: ExitStack, stop: Callable[[int], None]) -> None:
+def _play(name: str, platform: Platform, roles: ExitStack, ending: Ending) -> None:
     """Wait until this process is the one that runs the service; stop it when another took that over."""
     log.debug("waiting for the role of %s", name)
     mine = roles.enter_context(platform.claims.playing(name))
@@ -135,9 +115,9 @@ def _play(name: str, platform: Platform, roles: ExitStack, stop: Callable[[int],
         while mine():
             eventlet.sleep(AGAIN)
         log.error("another process took over as %s; this one ends", name)
-        stop(1)
+        ending.stop(1)
 
-    eventlet.spawn(watch)
+    ending.lasting(f"the watch over the role of {name}", watch)
 
 
 @contextmanager
@@ -160,15 +140,6 @@ def _end(platform: Platform) -> None:
             except Unavailable as error:
                 log.warning("lost at the end: %s", error)
         platform.projections.keep()
-
-
-def _ended(thread: Any, what: str, stop: Callable[[int], None]) -> None:
-    """Stop the process with exit code 1 when what should go on for ever ended: better gone than half there."""
-    try:
-        thread.wait()
-    except Exception:  # the operator sees it in the log
-        log.exception("%s ended", what)
-    stop(1)
 
 
 def _until_there(settings: Settings, ask: Callable[[], T], health: Health | None = None) -> T:
@@ -214,7 +185,7 @@ def service_class(name: str) -> type:
     return cls
 
 
-def build_platform(settings: Settings, config: dict[str, Any], services: Sequence[str]) -> Platform:
+def build_platform(settings: Settings, config: dict[str, Any], services: Sequence[str], lasting: Lasting) -> Platform:
     """Open the log and everything around it, with database calls in a thread of their own and doorbells rung."""
     off_loop = OffLoop()
     opened, engine = _until_there(settings, lambda: tpool.execute(eventlog.open_log, settings.database))
@@ -225,12 +196,13 @@ def build_platform(settings: Settings, config: dict[str, Any], services: Sequenc
     master.known()  # one that is none is said to be so at once
     ring = keyring.Keyring(engine, master)
     post = config["post"] = Post(config["AMQP_URI"])
+    lasting("the post", post.run)
 
     def publish(source: str, type: str, body: dict[str, Any]) -> None:
         post.publish(body, exchange=get_event_exchange(source, config), routing_key=type)
 
     doorbell = bells.Doorbell(publish)
-    eventlet.spawn(doorbell.run)
+    lasting("the doorbell", doorbell.run)
     holder = f"{os.uname().nodename}/{uuid7()}"
     processes = None if settings.alone else off_loop.wrap(Processes(engine, holder))
     announced = ringing(off_loop.wrap(opened), doorbell.ring)

@@ -14,6 +14,7 @@ from typing import BinaryIO
 STDIN, STDOUT, STDERR, EXIT = range(4)
 MAX_FRAME = 1 << 20
 MAX_HELLO = 1 << 16
+MAX_COLUMNS = (1 << 16) - 1
 _HEAD = struct.Struct(">BI")
 
 
@@ -47,13 +48,13 @@ def read_hello(stream: BinaryIO) -> Hello:
         if not line.endswith(b"\n"):
             raise ValueError("not one line")
         hello = Hello(**json.loads(line))
-        argv_ok = isinstance(hello.argv, list) and all(isinstance(word, str) for word in hello.argv)
-        given = hello.passphrase is None or isinstance(hello.passphrase, str)
-        if not (
-            argv_ok and given and isinstance(hello.user, str) and type(hello.tty) is bool and type(hello.columns) is int
-        ):
+        words = [*hello.argv, hello.user, "" if hello.passphrase is None else hello.passphrase]
+        if not isinstance(hello.argv, list) or not all(isinstance(word, str) for word in words):
             raise ValueError("a field of another type")
-    except (ValueError, TypeError) as error:
+        if type(hello.tty) is not bool or type(hello.columns) is not int or not 0 < hello.columns <= MAX_COLUMNS:
+            raise ValueError("no terminal's width")
+        (hello.passphrase or "").encode()  # half of a character is none
+    except (ValueError, TypeError, RecursionError) as error:
         raise BadFrame(f"not the line that the pushlog command begins with: {error}") from None
     return hello
 

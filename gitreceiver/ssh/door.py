@@ -16,6 +16,7 @@ from gitreceiver.ssh.wire import SshWire
 from services.errors import PushlogError, Refused
 from services.settings import Settings
 
+log = logging.getLogger("pushlog")
 F = TypeVar("F", bound=Callable[..., Any])
 
 LOGINS_AT_ONCE = 64
@@ -60,10 +61,13 @@ class Sessions(Entrypoint):
         """End the session of a worker that returned or raised."""
         session: Session = worker.args[0]
         self.working.discard(id(session))
-        if exc_info:
-            session.fail(exc_info[1])
-        else:
-            session.exit(result or 0)
+        try:
+            if exc_info:
+                session.fail(exc_info[1])
+            else:
+                session.exit(result or 0)
+        except Exception:  # a client's failure is its own: the service goes on
+            log.exception("a session's end did not reach its client")
         return result, exc_info
 
     def let_finish(self, seconds: float) -> None:

@@ -6,6 +6,7 @@ side wait, so memory stays flat however large a push is.
 """
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable
 from typing import TypeVar
@@ -16,7 +17,9 @@ from eventlet.event import Event
 
 from gitreceiver.session import Disconnected
 from gitreceiver.ssh.keyboard import Keyboard
+from services.errors import PushlogError
 
+log = logging.getLogger("pushlog.ssh")
 T = TypeVar("T")
 CHUNK = 64 * 1024
 INPUT_HIGH, INPUT_LOW = 1 << 20, 1 << 18
@@ -93,7 +96,14 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
 
     def session_started(self) -> None:
         """See asyncssh.SSHServerSession."""
-        eventlet.spawn_n(self._start, self, self._line)
+        eventlet.spawn_n(self._run)
+
+    def _run(self) -> None:
+        try:
+            self._start(self, self._line)
+        except Exception as error:  # the log that its key is looked up in may not answer
+            log.warning("ssh: a session did not begin: %s", error, exc_info=not isinstance(error, PushlogError))
+            self.exit(1)
 
     def data_received(self, data: bytes, datatype: object) -> None:
         """See asyncssh.SSHServerSession."""

@@ -132,12 +132,17 @@ def tell(**values):
     print(json.dumps(values), flush=True)
 
 
+def lasting(what, run, *args):
+    """See services.ending.Lasting; a test has no process to end."""
+    return eventlet.spawn(run, *args)
+
+
 def main(roles, home, url):
     """Play the roles until stdin ends."""
     logging.basicConfig(level=logging.WARNING)
     settings = Settings(home=Path(home), broker_url=SecretStr(url))
     config = {"AMQP_URI": url, "max_workers": 500, "serializer": "json", "ACCEPT": ["json"]}
-    config["platform"] = platform = build_platform(settings, config, roles.split("+"))
+    config["platform"] = platform = build_platform(settings, config, roles.split("+"), lasting)
     runner = ServiceRunner(config)
     for role in roles.split("+"):
         runner.add_service({"asker": Asker, "callee": Callee, "builder": Builder, "renamed": Renamed}[role])

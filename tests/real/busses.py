@@ -268,11 +268,16 @@ PLAYED = (answers, deadline, pushes, failing, interrupted, hopeless, log_away, m
 SCENES = {scene.__name__: scene for scene in PLAYED}
 
 
+def lasting(what, run, *args):
+    """See services.ending.Lasting; a test has no process to end."""
+    return eventlet.spawn(run, *args)
+
+
 def main(scene, home, url):
     """Run one scene."""
     settings = Settings(home=Path(home), broker_url=SecretStr(url))
     config = {"AMQP_URI": settings.broker_url.get_secret_value(), "max_workers": 100, "serializer": "json"}
-    config["platform"] = platform = build_platform(settings, config, ["bus"])
+    config["platform"] = platform = build_platform(settings, config, ["bus"], lasting)
     if scene == "late":
         push(platform, number=7)
     runner = ServiceRunner(config)

@@ -30,6 +30,7 @@ from eventlet.hubs import get_hub
 from nameko.containers import ServiceContainer
 from nameko.extensions import DependencyProvider
 
+from gitreceiver import local as local_door
 from gitreceiver.git.command import parse_git_command
 from gitreceiver.git.quarantine import Quarantine, clean_quarantines
 from gitreceiver.git.receive_pack import Progress, RefCommand, receive_pack
@@ -187,6 +188,7 @@ def main() -> None:
     limits = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
     settings = Settings(home=home, ssh_port=int(sys.argv[2]), ssh_bind="127.0.0.1", **limits)
     clean_quarantines(home)
+    local_door.HELLO_SECONDS = 3.0
     container = ServiceContainer(Harness, {"harness": Ports(settings), "max_workers": 300})
     container.start()
     get_hub().loop.add_signal_handler(signal.SIGTERM, eventlet.spawn_n, container.stop)

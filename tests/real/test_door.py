@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import resource
 import socket
 import stat
 import struct
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import asyncssh
@@ -533,6 +535,48 @@ def test_a_client_that_speaks_otherwise_is_dropped_and_the_next_one_served(doors
         assert client.stream.read(1)
     client.close()
     assert LocalClient(doors, "upper").talk(b"x")[2] == 3
+
+
+def test_no_line_that_a_local_client_sends_ends_the_door_or_another_clients_command(doors):
+    other = LocalClient(doors, "upper")
+    nested = b'{"argv": ' + b"[" * 30_000 + b"]" * 30_000 + b"}\n"
+    numbers = b'{"argv": ["whoami"], "columns": ' + b"9" * 5000 + b"}\n"
+    halves = b'{"argv": ["whoami"], "user": "\\ud800", "passphrase": "\\udfff"}\n'
+    frames = b'{"argv": ["whoami"]}\n' + b"\x00\xff\xff\xff\xff"
+    for opening in (nested, numbers, halves, frames, b'{"argv": ["whoami"]', b"\0" * 100):
+        client = LocalClient(doors)
+        client.socket.sendall(opening)
+        client.socket.shutdown(socket.SHUT_WR)
+        client.stream.read()
+        client.close()
+    assert other.talk(b"on") == (b"ON", b"done\n", 3)
+    assert LocalClient(doors, "upper").talk(b"x")[2] == 3
+    assert doors.ssh("upper", input=b"x").returncode == 3
+
+
+def test_a_local_client_that_sends_its_line_byte_by_byte_is_hung_up_on(doors):
+    client = LocalClient(doors)
+    client.socket.settimeout(0.2)
+    began = time.monotonic()
+    with suppress(ConnectionError):
+        while time.monotonic() - began < 20:
+            client.socket.sendall(b" ")
+            with suppress(TimeoutError):
+                if not client.socket.recv(1):
+                    break
+    assert time.monotonic() - began < 10
+    client.close()
+
+
+def test_the_local_door_goes_on_when_there_were_too_many_open_files(own_doors):
+    limit = resource.prlimit(own_doors.process.pid, resource.RLIMIT_NOFILE)
+    used = len(list(Path(f"/proc/{own_doors.process.pid}/fd").iterdir()))
+    resource.prlimit(own_doors.process.pid, resource.RLIMIT_NOFILE, (used + 4, limit[1]))
+    crowd = [LocalClient(own_doors) for _ in range(12)]
+    wait_until(lambda: "local door: [Errno 24]" in own_doors.log())
+    for client in crowd:
+        client.close()
+    assert LocalClient(own_doors, "upper").talk(b"x")[2] == 3
 
 
 def test_a_frame_that_is_cut_off_ends_the_input(doors):

@@ -16,6 +16,7 @@ KNOW_NAMEKO = {
     "services/bells.py",
     "services/consumers.py",
     "services/bus.py",
+    "services/ending.py",
     "services/healthz.py",
     "services/hops.py",
     "services/offloop.py",

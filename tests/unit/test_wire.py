@@ -47,6 +47,12 @@ def test_a_hello_comes_back_as_it_was_sent() -> None:
         b'{"argv": [1]}\n',
         b'{"argv": ["x"], "tty": 1}\n',
         b'{"argv": ["x"], "more": 1}\n',
+        b'{"argv": ["x"], "columns": 0}\n',
+        b'{"argv": ["x"], "columns": 1e3}\n',
+        b'{"argv": ["x"], "columns": 1' + b"0" * 4000 + b"}\n",
+        b'{"argv": ["x"], "passphrase": "\\ud800"}\n',
+        b'{"argv": {"x": 1}}\n',
+        b'{"argv": ' + b"[" * 20_000 + b"]" * 20_000 + b"}\n",
         b'{"argv": ["' + b"x" * wire.MAX_HELLO + b'"]}\n',
     ],
 )
