@@ -1,10 +1,11 @@
 """What the door's handlers are given."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from gitreceiver import keys
 from gitreceiver.called import Called
 from gitreceiver.refusals import Refusals
+from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.state import State
 from gitreceiver.stories import Stories
 from services.blobs import Blobs, Outputs
@@ -29,6 +30,7 @@ class Ports:
     outputs: Outputs
     refusals: Refusals
     called: Called
+    limits: DoorLimits = field(default_factory=DoorLimits)
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
         """The name of a key that may enter, or None."""

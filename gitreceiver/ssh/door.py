@@ -1,6 +1,7 @@
 """The SSH door as a nameko entrypoint: each exec request becomes one worker with a Session."""
 
 import logging
+import time
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
@@ -11,7 +12,9 @@ from nameko.extensions import Entrypoint
 
 from gitreceiver.session import Session
 from gitreceiver.ssh.hostkey import host_key
+from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.ssh.server import Authorize, SshServer, options
+from gitreceiver.ssh.startups import Exchanges, Startups
 from gitreceiver.ssh.wire import SshWire
 from services.errors import PushlogError, Refused
 from services.settings import Settings
@@ -19,7 +22,6 @@ from services.settings import Settings
 log = logging.getLogger("pushlog")
 F = TypeVar("F", bound=Callable[..., Any])
 
-LOGINS_AT_ONCE = 64
 SESSIONS_AT_ONCE = 256
 STOP_SECONDS = 5.0
 
@@ -28,6 +30,7 @@ class DoorPorts(Protocol):
     """What the doors take from their service's `ports`."""
 
     settings: Settings
+    limits: DoorLimits
     authorized_key: Authorize
 
 
@@ -82,14 +85,15 @@ class Door(Sessions):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._logins: set[SshServer] = set()
         self._connections: set[SshServer] = set()
         self._wires: set[SshWire] = set()
         self._listener: asyncssh.SSHAcceptor | None = None
 
     def start(self) -> None:
         """Listen. Raises OSError when the port is taken."""
-        settings = self.ports.settings
+        settings, self.limits = self.ports.settings, self.ports.limits
+        self._startups: Startups[SshServer] = Startups(self.limits)
+        self.exchanges = Exchanges(self.limits, time.monotonic)
         # At its info level AsyncSSH logs command lines, and a command line may carry a secret.
         asyncssh.set_log_level(logging.WARNING)
         self._listener = spawn_for_awaitable(
@@ -98,7 +102,7 @@ class Door(Sessions):
                 settings.ssh_port,
                 server_factory=lambda: SshServer(self),
                 server_host_keys=[str(host_key(settings.home / "ssh"))],
-                **options(),
+                **options(self.limits),
             )
         ).wait()
 
@@ -127,22 +131,20 @@ class Door(Sessions):
         """The name of a key that may enter."""
         return self.ports.authorized_key(fingerprint, public_key)
 
-    def entered(self, server: SshServer) -> bool:
+    def entered(self, server: SshServer) -> None:
         """See House."""
         self._connections.add(server)
-        if len(self._logins) >= LOGINS_AT_ONCE:
-            return False
-        self._logins.add(server)
-        return True
+        if (surplus := self._startups.enter(server, server.source)) is not None:
+            surplus.hang_up()
 
     def authenticated(self, server: SshServer) -> None:
         """See House."""
-        self._logins.discard(server)
+        self._startups.leave(server)
 
     def left(self, server: SshServer) -> None:
         """See House."""
         self._connections.discard(server)
-        self._logins.discard(server)
+        self._startups.leave(server)
 
     def has_room(self) -> bool:
         """See House. A worker whose client left still counts."""

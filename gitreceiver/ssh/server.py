@@ -5,14 +5,16 @@ asked proves nothing. No shell, no subsystem, no forwarding of any kind: only ex
 """
 
 import logging
-import socket
 from collections.abc import Callable
 from typing import Any, Protocol
 
 import asyncssh
-from asyncssh.kex import get_kex_algs
 
 from gitreceiver.session import Session, split_line
+from gitreceiver.ssh import algorithms, startups
+from gitreceiver.ssh.algorithms import SIGNATURES, openssh, signature_algorithm, weakness
+from gitreceiver.ssh.guard import Guard
+from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.ssh.seldom import Seldom
 from gitreceiver.ssh.wire import SshWire, in_green
 from services.errors import BadInput, PushlogError, Refused
@@ -20,33 +22,6 @@ from services.errors import BadInput, PushlogError, Refused
 log = logging.getLogger("pushlog.ssh")
 log.addFilter(Seldom(60, 60.0))
 
-KEX = (
-    "mlkem768x25519-sha256",
-    "curve25519-sha256",
-    "curve25519-sha256@libssh.org",
-    "ecdh-sha2-nistp256",
-    "ecdh-sha2-nistp384",
-    "ecdh-sha2-nistp521",
-    "diffie-hellman-group16-sha512",
-    "diffie-hellman-group18-sha512",
-    "diffie-hellman-group14-sha256",
-)
-# Without chacha20 and CBC a Terrapin prefix truncation has nothing to work on, strict key exchange or not.
-CIPHERS = ("aes128-gcm@openssh.com", "aes256-gcm@openssh.com", "aes128-ctr", "aes192-ctr", "aes256-ctr")
-MACS = ("hmac-sha2-256-etm@openssh.com", "hmac-sha2-512-etm@openssh.com", "hmac-sha2-256", "hmac-sha2-512")
-SIGNATURES = (
-    "ssh-ed25519",
-    "sk-ssh-ed25519@openssh.com",
-    "ecdsa-sha2-nistp256",
-    "ecdsa-sha2-nistp384",
-    "ecdsa-sha2-nistp521",
-    "sk-ecdsa-sha2-nistp256@openssh.com",
-    "rsa-sha2-256",
-    "rsa-sha2-512",
-)
-RSA_BITS = 2048
-LOGIN_SECONDS = 30
-LOGIN_TRIES = 6
 SESSIONS_PER_CONNECTION = 32
 KEEPALIVE_SECONDS = 30
 NO_SHELL = "Pushlog takes git pushes and commands, and has no shell; try: ssh … help"
@@ -59,9 +34,11 @@ class House(Protocol):
     """What a connection needs of the door behind it."""
 
     authorize: Authorize
+    limits: DoorLimits
+    exchanges: startups.Exchanges
 
-    def entered(self, server: "SshServer") -> bool:
-        """A client connected. False: there are too many, it is hung up on."""
+    def entered(self, server: "SshServer") -> None:
+        """A client connected; another one may have to go."""
 
     def authenticated(self, server: "SshServer") -> None:
         """The client proved who it is."""
@@ -82,13 +59,12 @@ class House(Protocol):
         """Run the session's command."""
 
 
-def options() -> dict[str, Any]:
+def options(limits: DoorLimits) -> dict[str, Any]:
     """The server options of `asyncssh.listen`: public keys only, modern algorithms, nothing but exec."""
-    known = {name.decode() for name in get_kex_algs()}
     return {
-        "kex_algs": [name for name in KEX if name in known],
-        "encryption_algs": list(CIPHERS),
-        "mac_algs": list(MACS),
+        "kex_algs": algorithms.offered_exchanges(),
+        "encryption_algs": list(algorithms.CIPHERS),
+        "mac_algs": list(algorithms.MACS),
         "compression_algs": None,
         "signature_algs": list(SIGNATURES),
         "public_key_auth": True,
@@ -102,7 +78,7 @@ def options() -> dict[str, Any]:
         "line_editor": False,
         "allow_scp": False,
         "encoding": None,
-        "login_timeout": LOGIN_SECONDS,
+        "login_timeout": limits.login_seconds,
         "keepalive_interval": KEEPALIVE_SECONDS,
         "config": None,
         "server_version": "Pushlog",
@@ -110,42 +86,61 @@ def options() -> dict[str, Any]:
 
 
 class SshServer(asyncssh.SSHServer):
-    """One connection's login and requests."""
+    """One connection's login and requests. `origin` is the client's `ip:port`, `source` the address it counts as."""
 
     def __init__(self, house: House) -> None:
         self._house = house
-        self._failures = 0
+        self.limits = house.limits
+        self._failed_tries = 0
         self._sessions = 0
         self._conn: asyncssh.SSHServerConnection | None = None
+        self._guard: Guard | None = None
         self._fingerprint = self._public_key = ""
+        self.source = self.origin = "unknown"
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """See asyncssh.SSHServer."""
         self._conn = conn
-        acknowledge_at_once(conn)
-        if not self._house.entered(self):
-            conn.abort()
+        if peer := conn.get_extra_info("peername"):
+            host, port = peer[:2]
+            self.source = startups.source(host)
+            self.origin = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+        self._guard = Guard(conn, self)
+        self._house.entered(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncssh.SSHServer."""
+        if self._guard:
+            self._guard.left()
         self._house.left(self)
+        if self._failed_tries and not self._fingerprint:
+            self._house.exchanges.failed(self.source)
 
     def auth_completed(self) -> None:
         """See asyncssh.SSHServer."""
-        del self._conn.data_received  # type: ignore[union-attr]  # we are called by it
+        if self._guard:
+            self._guard.logged_in()
+        self._house.exchanges.succeeded(self.source)
         self._house.authenticated(self)
+
+    def turn(self) -> float | None:
+        """See guard.Watch: before the login the address counts, after it the key."""
+        return self._house.exchanges.wait(self._fingerprint or self.source)
+
+    def tried(self, method: str) -> None:
+        """See guard.Watch."""
+        self._failed_tries += 1
+        if method != "publickey" and self._failed_tries == 1:  # of keys more is said
+            log.info("ssh %s: tried %s, which is refused", self.origin, method)
+
+    def ended(self, reason: str) -> None:
+        """See guard.Watch."""
+        log.info("ssh %s: disconnected: %s", self.origin, reason)
 
     def hang_up(self) -> None:
         """Drop the connection."""
         if self._conn:
             self._conn.abort()
-
-    @property
-    def origin(self) -> str:
-        """`ip:port` of the client."""
-        peer = self._conn.get_extra_info("peername") if self._conn else None
-        host, port = peer[:2] if peer else ("unknown", 0)
-        return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
     def public_key_auth_supported(self) -> bool:
         """See asyncssh.SSHServer."""
@@ -178,9 +173,6 @@ class SshServer(asyncssh.SSHServer):
 
     def _failed(self, fingerprint: str, reason: str) -> None:
         log.info("ssh %s: key %s %s", self.origin, fingerprint, reason)
-        self._failures += 1
-        if self._failures >= LOGIN_TRIES and self._conn:
-            self._conn.disconnect(asyncssh.DISC_NO_MORE_AUTH_METHODS_AVAILABLE, "too many authentication failures")
 
     def session_requested(self) -> SshWire:
         """See asyncssh.SSHServer."""
@@ -210,38 +202,3 @@ class SshServer(asyncssh.SSHServer):
             session.fail(error)
         else:
             self._house.work(session)
-
-
-def openssh(key: asyncssh.SSHKey) -> str:
-    """The public key as `<algorithm> <base64>`."""
-    return " ".join(key.export_public_key("openssh").decode().split()[:2])
-
-
-def weakness(key: asyncssh.SSHKey) -> str:
-    """Why this kind of key is refused, or an empty text."""
-    algorithm = key.get_algorithm()
-    if algorithm == "ssh-rsa":
-        bits = getattr(key.pyca_key, "key_size", 0)
-        return f"is RSA with {bits} bits, under {RSA_BITS}" if bits < RSA_BITS else ""
-    return "" if algorithm in SIGNATURES else f"is {algorithm}, which is refused"
-
-
-def signature_algorithm(signature: bytes) -> str:
-    """The algorithm that an SSH signature blob names."""
-    length = int.from_bytes(signature[:4], "big")
-    return signature[4 : 4 + length].decode("ascii", "replace")
-
-
-def acknowledge_at_once(conn: asyncssh.SSHServerConnection) -> None:
-    """Have TCP acknowledge what comes in on `conn` at once, until its `data_received` is deleted.
-
-    During its login OpenSSH's client holds a message back until the one before is acknowledged, which Linux else puts
-    off for 40 ms.
-    """
-    connected, receive = conn.get_extra_info("socket"), conn.data_received
-
-    def data_received(data: bytes, datatype: int | None = None) -> None:
-        connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)  # for now only: Linux forgets it
-        receive(data, datatype)
-
-    conn.data_received = data_received  # type: ignore[method-assign]

@@ -40,12 +40,14 @@ from gitreceiver.git.upload_pack import upload_pack
 from gitreceiver.local import local
 from gitreceiver.session import Disconnected, Session
 from gitreceiver.ssh.door import door
+from gitreceiver.ssh.limits import DoorLimits
 from services.settings import Settings
 
 
 @dataclass
 class Ports:
     settings: Settings
+    limits: DoorLimits
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
         for line in (self.settings.home / "authorized").read_text().splitlines():
@@ -185,11 +187,12 @@ class Harness:
 def main() -> None:
     logging.basicConfig(level=logging.INFO)
     home = Path(sys.argv[1])
-    limits = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
-    settings = Settings(home=home, ssh_port=int(sys.argv[2]), ssh_bind="127.0.0.1", **limits)
+    given = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
+    limits = DoorLimits(**given.pop("door", {}))
+    settings = Settings(home=home, ssh_port=int(sys.argv[2]), ssh_bind="127.0.0.1", **given)
     clean_quarantines(home)
     local_door.HELLO_SECONDS = 3.0
-    container = ServiceContainer(Harness, {"harness": Ports(settings), "max_workers": 300})
+    container = ServiceContainer(Harness, {"harness": Ports(settings, limits), "max_workers": 300})
     container.start()
     get_hub().loop.add_signal_handler(signal.SIGTERM, eventlet.spawn_n, container.stop)
     print("ready", flush=True)

@@ -432,19 +432,6 @@ def test_a_connection_has_a_limit_of_sessions_and_lives_on(doors):
     assert asyncio.run(too_many()) == 0
 
 
-def test_clients_that_never_log_in_are_bounded_and_do_not_keep_others_out_for_ever(own_doors):
-    held = [socket.create_connection(("127.0.0.1", own_doors.port)) for _ in range(64)]
-    for connection in held:
-        assert connection.recv(4) == b"SSH-"
-    with socket.create_connection(("127.0.0.1", own_doors.port)) as extra:
-        extra.settimeout(10)
-        while chunk := extra.recv(4096):
-            assert chunk  # a greeting at most, then it is hung up on
-    for connection in held:
-        connection.close()
-    wait_until(lambda: own_doors.ssh("whoami").returncode == 0)
-
-
 def test_garbage_instead_of_ssh_leaves_the_door_open(doors):
     for garbage in (b"GET / HTTP/1.1\r\n\r\n", bytes(100_000), b"SSH-2.0-x\r\n" + os.urandom(50_000)):
         with socket.create_connection(("127.0.0.1", doors.port)) as connection:
