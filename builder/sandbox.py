@@ -5,6 +5,7 @@ from typing import Any
 
 from docker.types import Mount
 
+from services import oom
 from services.settings import Settings
 
 HOST_BUNDLE = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -44,6 +45,7 @@ def host(settings: Settings, *, cache: str, network: str) -> dict[str, Any]:
         "mounts": mounts,
         "nano_cpus": int(settings.build_cpus * 1e9),
         "network_mode": network,
+        "oom_score_adj": oom.BUILD,
         "pids_limit": settings.build_pids,
         "security_opt": ["no-new-privileges"],
     }

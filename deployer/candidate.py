@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from deployer import health, spec
+from deployer.containers import kernel_pids
 from deployer.ports import Ports
 from deployer.state import App, identity
 from services.blobs import LiveOutput
@@ -21,9 +22,9 @@ def start(ports: Ports, app: App, release: ReleaseCreated, slots: Sequence[Slot]
     config = ports.keyring.open_all(app.id, release.config)
 
     def bring_up(slot: Slot) -> None:
-        container = ports.containers.create(
-            spec.container(ports.settings, app, release, slot, config, first_name(ports, app, release.number, slot))
-        )
+        name = first_name(ports, app, release.number, slot)
+        wanted = spec.container(ports.settings, app, release, slot, config, name, kernel_pids())
+        container = ports.containers.create(wanted)
         ports.containers.start(container)
         health.wait(slot, lambda: ports.containers.look(container), ports.settings)
 

@@ -4,6 +4,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import docker
@@ -12,7 +13,7 @@ from docker.errors import APIError, NotFound
 from deployer import spec
 from deployer.spec import ContainerSpec
 from deployer.state import Identity
-from services import engine
+from services import engine, oom
 from services.errors import PushlogError, Unavailable
 from services.settings import Settings
 
@@ -83,7 +84,8 @@ class Containers:
             init=True,
             cap_drop=["ALL"],
             security_opt=["no-new-privileges"],
-            pids_limit=spec.PIDS,
+            pids_limit=wanted.pids,
+            oom_score_adj=oom.APP,
             restart_policy={"Name": "no"},
             network_mode=wanted.network,
             log_config=docker.types.LogConfig(type="json-file", config={"max-size": "10m", "max-file": "2"}),
@@ -183,6 +185,11 @@ class Containers:
         }
         with translated():
             yield from self._api.events(decode=True, filters=wanted)
+
+
+def kernel_pids() -> int:
+    """How many processes and threads the kernel has room for."""
+    return min(int(Path(f"/proc/sys/kernel/{name}").read_text()) for name in ("pid_max", "threads-max"))
 
 
 def _found(row: dict[str, Any]) -> Found | None:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from deployer import candidate, move, spec
-from deployer.containers import Found
+from deployer.containers import Found, kernel_pids
 from deployer.on_app_shredded import forget
 from deployer.ports import Ports
 from deployer.state import App, Identity, identity
@@ -173,7 +173,8 @@ def recreate(ports: Ports, app: App, slot: Slot, serves: bool) -> None:
     name = spec.container_name(ports.settings, app.name, slot)
     if not serves:
         name = candidate.first_name(ports, app, release.number, slot)
-    container = ports.containers.create(spec.container(ports.settings, app, release, slot, config, name))
+    wanted = spec.container(ports.settings, app, release, slot, config, name, kernel_pids())
+    container = ports.containers.create(wanted)
     ports.containers.start(container)
     if serves:
         ports.containers.serve(container, name)

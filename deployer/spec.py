@@ -11,8 +11,10 @@ from services.settings import Settings
 PORT = 5000
 USER = "app"
 RESTARTS = 10
-PIDS = 4096
 LABEL = "pushlog."
+MOST_PIDS, FEWEST_PIDS = 4096, 64
+APPS_PART, CONTAINERS_PART = 8, 32
+"""An app's containers may have an 8th of the processes that the kernel has room for, and each of them a 32nd."""
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,7 @@ class ContainerSpec:
     labels: dict[str, str]
     network: str
     address: str
+    pids: int = FEWEST_PIDS
 
 
 def digest(release: ReleaseCreated, process: str, number: int) -> str:
@@ -59,9 +62,9 @@ def network_name(settings: Settings) -> str:
 
 
 def container(
-    settings: Settings, app: App, release: ReleaseCreated, slot: Slot, config: dict[str, str], name: str
+    settings: Settings, app: App, release: ReleaseCreated, slot: Slot, config: dict[str, str], name: str, kernel: int
 ) -> ContainerSpec:
-    """The container of a slot. `config` is the release's, opened."""
+    """The container of a slot. `config` is the release's, opened; `kernel` is what kernel_pids tells."""
     return ContainerSpec(
         name=name,
         image=app.image(release),
@@ -75,7 +78,14 @@ def container(
         labels=labels(settings, app.id, app.name, release.number, slot),
         network=network_name(settings),
         address=slot.address,
+        pids=settings.app_pids or pids(kernel, sum(release.formation.values())),
     )
+
+
+def pids(kernel: int, containers: int) -> int:
+    """How many processes and threads each of an app's containers may have, where the kernel has room for `kernel`."""
+    fair = min(kernel // CONTAINERS_PART, kernel // APPS_PART // max(1, containers))
+    return max(FEWEST_PIDS, min(MOST_PIDS, fair))
 
 
 def labels(settings: Settings, app: str, name: str, release: int, slot: Slot) -> dict[str, str]:

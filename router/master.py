@@ -11,6 +11,7 @@ from pathlib import Path
 
 from router.limits import WORKERS
 from router.render import RouteRefused
+from services import oom
 from services.errors import PushlogError, Unavailable
 
 POLL = 0.003
@@ -97,6 +98,12 @@ class Master:
             with suppress(Unavailable):
                 return wait(lambda: not any(self._ours(ANY)), Unavailable(""), seconds)
         raise Unavailable(f"nginx did not stop within {grace + DEADLINE:g} s")
+
+    def protect(self) -> None:
+        """Have the kernel spare the master and its workers when memory is short, be they an older version's."""
+        if master := self.pid():
+            for pid in (master, *_accepting(master)):
+                oom.protect(pid)
 
     def trim_log(self) -> None:
         """Keep the error log and one older part of it below about LOG_LIMIT bytes each."""

@@ -71,6 +71,7 @@ class Nginx:
             serves = seen.changes != self._changes or seen.tree == self._target()
             if not (serves and self._holds(files)):
                 self._switch(files)
+            self._master.protect()
 
     def prove(self, route: AppRoute) -> None:
         """Return when a container of `route` answered through nginx, which serves it already.

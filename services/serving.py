@@ -18,7 +18,7 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 from nameko.standalone.events import get_event_exchange
 
-from services import bells, eventlog, healthz, instance, keyring
+from services import bells, eventlog, healthz, instance, keyring, oom
 from services.chain import uuid7
 from services.ending import Ending, Lasting, Stop, hurry
 from services.errors import Unavailable
@@ -55,6 +55,7 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
     logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     log.setLevel(logging.INFO)
     logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
+    oom.protect()
     ending = Ending()
     for number in (signal.SIGTERM, signal.SIGINT):  # the loop's own handlers: Python's do not wake it
         get_hub().loop.add_signal_handler(number, ending.stop, 0)

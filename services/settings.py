@@ -178,6 +178,9 @@ class Settings(BaseModel):
     tree_limit: Annotated[int, Field(ge=1)] = Field(
         1024 * 1024 * 1024, description="Size limit of a pushed tree, unpacked, in bytes."
     )
+    app_pids: Annotated[int, Field(ge=16)] | None = Field(
+        None, description="Process limit of an app's container; by default a 32nd of what the kernel has room for."
+    )
     check_timeout: Positive = Field(60.0, description="Seconds in which a web process must accept TCP on its port.")
     check_uptime: Positive = Field(10.0, description="Seconds that a process without a port must stay up.")
     drain: Annotated[float, Field(ge=0)] = Field(

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from services import files
+from services import files, oom
 from services.errors import BadInput, Refused, Unavailable
 from services.settings import PREFIX, Settings
 
@@ -40,7 +40,7 @@ TimeoutStopSec=60
 # nginx goes on serving, and the next start takes it over
 KillMode=process
 OOMPolicy=continue
-LimitNOFILE=65536
+{oom}LimitNOFILE=65536
 UMask=0077
 NoNewPrivileges=yes
 LockPersonality=yes
@@ -84,6 +84,7 @@ class Unit:
         """The unit."""
         of = f"instance {self.settings.instance}"
         return TEMPLATE.format(
+            oom="" if self.user else f"OOMScoreAdjust={oom.PLATFORM}\n",  # only root may
             what=f"{self.service} of {of}" if self.service else of,
             docker="" if self.user else " docker.service",
             environment=_escaped(str(self.environment)),

@@ -21,6 +21,7 @@ from dulwich.object_store import DiskObjectStore, PackInputTooLarge
 from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
 
 from gitreceiver.git.tree import unsafe
+from services import oom
 from services.disk import human
 from services.errors import PushlogError
 from services.terminal import visible
@@ -72,6 +73,7 @@ def run_git(argv: Sequence[str], environment: Mapping[str, str], feed: Feed) -> 
         env=environment,
         cwd="/",
     )
+    oom.expose(process.pid)
     resource.prlimit(process.pid, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
     threading.Thread(target=_feed, args=(feed, process.pid, cast(IO[bytes], process.stdin)), daemon=True).start()
     with cast(IO[bytes], process.stderr) as stderr:
@@ -164,6 +166,7 @@ def pack_with_git(
         env=git_environment(objects, repository),
         cwd="/",
     )
+    oom.expose(process.pid)
     names = b"".join(sha + b"\n" for sha in wanted)
 
     def feed(pid: int, stdin: IO[bytes]) -> None:

@@ -8,6 +8,7 @@ import docker
 import pytest
 
 from builder.buildstep import BuildRefused, build, remove_app, remove_leftovers
+from services import oom
 from services.errors import Unavailable
 from tests.real.workshop import Workshop, example, running
 from tests.unit.trees import link
@@ -156,6 +157,7 @@ pathlib.Path("/app/seen.json").write_text(json.dumps({
     "uid": os.getuid(),
     "capabilities": int(status["CapEff"], 16) | int(status["CapBnd"], 16),
     "no_new_privileges": status["NoNewPrivs"].strip(),
+    "ended_first": int(pathlib.Path("/proc/self/oom_score_adj").read_text()),
     "sockets": [str(path) for path in pathlib.Path("/").glob("**/docker.sock")],
     "bundle": os.access(os.environ.get("SSL_CERT_FILE", "/none"), os.W_OK),
     "mounts": [line.split()[1] for line in pathlib.Path("/proc/mounts").read_text().splitlines()],
@@ -166,6 +168,7 @@ pathlib.Path("/app/seen.json").write_text(json.dumps({
     own = ("/proc", "/sys", "/dev", "/etc/resolv.conf", "/etc/hostname", "/etc/hosts")
     mounts = {mount for mount in seen.pop("mounts") if mount != "/" and not mount.startswith(own)}
     assert mounts == {"/cache", "/etc/ssl/host-ca.crt"}
+    assert seen.pop("ended_first") == oom.BUILD > oom.APP
     assert seen == {"uid": 1000, "capabilities": 0, "no_new_privileges": "1", "sockets": [], "bundle": False}
 
 

@@ -1,6 +1,7 @@
 """The deployer's containers on a real Docker."""
 
 import os
+import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -12,9 +13,10 @@ import pytest
 from deployer import network
 from deployer.containers import ContainerRefused, Containers
 from deployer.spec import ContainerSpec, network_name
-from services import engine
+from services import engine, oom
 from services.errors import Unavailable
 from services.settings import Settings
+from tests.e2e.harness import wait_for
 
 BASE = "debian:bookworm-slim"
 
@@ -106,3 +108,39 @@ def test_an_address_that_is_still_in_use_is_no_fault_of_the_release(
 
 def test_what_a_container_is_told_does_not_show_in_messages(wanted: Callable[[str, int], ContainerSpec]) -> None:
     assert "secret" not in repr(wanted("hello.web.1", 20))
+
+
+def test_a_container_cannot_gain_rights_nor_take_the_hosts_processes_and_is_ended_before_the_platform(
+    settings: Settings, client: docker.DockerClient, wanted: Callable[[str, int], ContainerSpec]
+) -> None:
+    crowd = "for i in $(seq 50); do sleep 100 & done; sleep 100"
+    spec = replace(wanted("hello.web.1", 50), image=settings.stack_image, command=("/bin/bash", "-c", crowd), pids=20)
+    containers = Containers(client, settings)
+    made = containers.create(spec)
+    containers.start(made)
+    shown = client.api.inspect_container(made)
+    host, pid = shown["HostConfig"], shown["State"]["Pid"]
+    assert (host["CapDrop"], host["SecurityOpt"], host["Privileged"]) == (["ALL"], ["no-new-privileges"], False)
+    assert (host["PidsLimit"], host["OomScoreAdj"], host["Binds"], host["PortBindings"] or {}) == (
+        20,
+        oom.APP,
+        None,
+        {},
+    )
+    status = Path(f"/proc/{pid}/status").read_text()
+    assert "NoNewPrivs:\t1" in status
+    assert "CapBnd:\t0000000000000000" in status
+    assert int(Path(f"/proc/{pid}/oom_score_adj").read_text()) == oom.APP > oom.PLATFORM
+
+    wait_for(lambda: b"fork: " in client.api.logs(made), "that it may not fork")
+    assert len(client.api.top(made)["Processes"]) <= 20
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may look at another user's processes")
+def test_what_works_for_one_client_is_ended_before_the_platform() -> None:
+    with subprocess.Popen(["sleep", "100"]) as program:
+        oom.expose(program.pid)
+        assert int(Path(f"/proc/{program.pid}/oom_score_adj").read_text()) == oom.CLIENT
+        oom.protect(program.pid, score=0)
+        assert int(Path(f"/proc/{program.pid}/oom_score_adj").read_text()) == 0
+        program.kill()

@@ -229,7 +229,7 @@ def test_a_restored_image_is_what_containers_are_made_of_and_changes_no_digest()
     before = spec.digest(scene.created.data, "web", 1)
     scene.restored()
     assert needed(scene) == {1: HERE}
-    made = spec.container(Settings(), scene.known, scene.created.data, scene.slots[0], {}, "name")
+    made = spec.container(Settings(), scene.known, scene.created.data, scene.slots[0], {}, "name", 1 << 15)
     assert made.image == HERE
     assert spec.digest(scene.created.data, "web", 1) == before
 

@@ -74,10 +74,27 @@ def test_the_platforms_variables_win_over_config():
     story = Story(app)
     story.app()
     wanted = release()
-    made = spec.container(Settings(), app.apps[APP], wanted, slot(), {"PORT": "1", "A": "b"}, "hello.web.1")
+    made = spec.container(Settings(), app.apps[APP], wanted, slot(), {"PORT": "1", "A": "b"}, "hello.web.1", 1 << 15)
     assert made.environment == {"PORT": "5000", "DYNO": "web.1", "GIT_REV": wanted.commit, "A": "b"}
     assert made.labels["pushlog.release"] == "1"
     assert spec.labelled(made.labels) == (APP, 1, "web", 1)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "containers", "each"),
+    [(32_768, 1, 1024), (32_768, 4, 1024), (32_768, 8, 512), (7_700, 1, 240), (7_700, 100, 64), (4_194_304, 1, 4096)],
+)
+def test_an_apps_containers_leave_processes_to_the_host(kernel, containers, each):
+    assert spec.pids(kernel, containers) == each
+    assert each * containers <= kernel / 7 or each == spec.FEWEST_PIDS
+
+
+def test_the_process_limit_of_the_settings_is_taken_as_it_is_and_changes_no_digest():
+    state = State()
+    Story(state).app()
+    before = spec.digest(release(), "web", 1)
+    made = spec.container(Settings(app_pids=99), state.apps[APP], release(), slot(), {}, "hello.web.1", 1 << 15)
+    assert (made.pids, spec.digest(release(), "web", 1)) == (99, before)
 
 
 def test_names_of_other_instances_than_the_default_have_theirs_in_front():

@@ -49,6 +49,11 @@ def test_a_unit_leaves_nginx_running_and_comes_back_unless_it_was_told_to_end(un
     assert " service builder\n" in Unit(unit.settings, service="builder").text
 
 
+def test_when_memory_is_short_the_systems_unit_is_spared_and_a_users_own_starts_at_all(unit: Unit) -> None:
+    assert "OOMScoreAdjust=-500\n" in Unit(unit.settings).text
+    assert "OOMScoreAdjust" not in unit.text  # a user's systemd may not lower it, and would not start the unit
+
+
 @pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="systemd-analyze is not installed")
 @pytest.mark.parametrize("user", [True, False])
 @pytest.mark.parametrize("service", ["", "router"])
