@@ -5,6 +5,7 @@ their own (install.py); the app's image is that one, or the stack, with the sour
 """
 
 from collections.abc import Callable, Collection, Iterable
+from io import BytesIO
 
 import docker
 
@@ -116,7 +117,7 @@ def look_for(client: docker.DockerClient, settings: Settings, images: Iterable[s
 
 def own(client: docker.DockerClient, settings: Settings, request: BuildRequest, image: str) -> str:
     """The id of an image that is the same as `image`, and this instance's."""
-    job = Job(client, settings, request, Source(request.source, {}), Output(lambda line: None, 0))
+    job = Job(client, settings, request, Source(BytesIO(), {}), Output(lambda line: None, 0))
     with translated(), containers.container(client, image, job.labels, {"network_mode": "none"}) as container:
         return _commit(job, container)
 

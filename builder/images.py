@@ -11,12 +11,13 @@ from functools import partial
 from pathlib import Path
 from time import monotonic
 
-from builder import buildstep
+from builder import buildstep, tars
 from builder.buildstep import BuildRefused, BuildRequest
 from builder.ports import Ports
 from builder.state import App, Build
+from builder.tars import Call
 from services.chain import Cause, Draft
-from services.errors import NotOpenable, Unavailable
+from services.errors import BadInput, NotOpenable, Refused, Unavailable
 from services.events import Event, ImageLost, ImageRestored, work_stream
 from services.tasks import side_by_side
 
@@ -32,14 +33,14 @@ Need = tuple[str, int, str]
 """An app's uuid, a release that serves or may, and the id of its image on this host."""
 
 
-def for_ever(ports: Ports) -> None:
+def for_ever(ports: Ports, call: Call) -> None:
     """Look at once, when an image is newly needed, and every EVERY seconds; of several builders only one does."""
     while True:
         with ports.claims.playing("restorer") as still:
-            while_ours(ports, still)
+            while_ours(ports, call, still)
 
 
-def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
+def while_ours(ports: Ports, call: Call, still: Callable[[], bool]) -> None:
     """Make missing images again until the role is another builder's. While Docker is away, look every AGAIN seconds."""
     looked: set[Need] = set()
     refused: Counter[str] = Counter()
@@ -47,7 +48,8 @@ def while_ours(ports: Ports, still: Callable[[], bool]) -> None:
     while still():
         try:
             if needs(ports) - looked or monotonic() >= due:
-                restore(ports, still, refused)
+                tars.sweep(ports)
+                restore(ports, call, still, refused)
                 looked, due = needs(ports), monotonic() + EVERY
         except Unavailable as error:
             log.warning("images are not looked after for now: %s", error)
@@ -61,7 +63,7 @@ def needs(ports: Ports) -> set[Need]:
     return {(app.id, number, image) for app in ports.state.apps.values() for number, image in app.standing().items()}
 
 
-def restore(ports: Ports, still: Callable[[], bool], refused: Counter[str]) -> None:
+def restore(ports: Ports, call: Call, still: Callable[[], bool], refused: Counter[str]) -> None:
     """Make what is missing again, as many at once as builds may run; what a backup brought becomes this instance's.
 
     One that fails keeps no other from being made. It is lost when it was `refused` REFUSALS times: a host that was just
@@ -77,7 +79,7 @@ def restore(ports: Ports, still: Callable[[], bool], refused: Counter[str]) -> N
         if here not in gone | brought or not still() or app.id not in ports.state.apps:
             return
         try:
-            outcome = made_again(ports, app, build) if here in gone else own(ports, app, build, here)
+            outcome = made_again(ports, call, app, build) if here in gone else own(ports, app, build, here)
         except BuildRefused as error:
             refused[image] += 1
             if refused[image] < REFUSALS:
@@ -98,18 +100,16 @@ def own(ports: Ports, app: App, build: Build, image: str) -> Event:
     return ImageRestored(app=app.id, image=build.image, restored=restored, stack=build.stack)
 
 
-def made_again(ports: Ports, app: App, build: Build) -> Event:
+def made_again(ports: Ports, call: Call, app: App, build: Build) -> Event:
     """Build an image from what was pushed once more.
 
-    Raises BuildRefused, and Unavailable when Docker is at fault: then it is tried again.
+    Raises BuildRefused, and Unavailable when Docker or gitreceiver is at fault: then it is tried again.
     """
     log.info("the image of %s at %s is not there; it is made again", app.name, build.commit[:8])
     printed = bytearray()
     try:
-        source, env = ports.blobs.path(build.source), ports.keyring.open_all(app.id, app.config)
-    except KeyError:
-        return ImageLost(app=app.id, image=build.image, reason="what was pushed is not kept; push it again")
-    except NotOpenable as error:
+        env, source = ports.keyring.open_all(app.id, app.config), tars.fetch(ports, call, app, build)
+    except (BadInput, NotOpenable, Refused) as error:
         return ImageLost(app=app.id, image=build.image, reason=str(error))
     request = BuildRequest(app.id, app.name, build.id, build.attempt, source, build.commit, env, build.stack)
     try:
@@ -117,6 +117,8 @@ def made_again(ports: Ports, app: App, build: Build) -> Event:
     except BuildRefused:
         log.error("%s", bytes(printed[-2000:]).decode(errors="replace"))
         raise
+    finally:
+        ports.sources.remove(app.id, build.id)
     if result.stack != build.stack:
         log.warning("%s is on the stack %.19s now; %.19s is not there any more", app.name, result.stack, build.stack)
     return ImageRestored(app=app.id, image=build.image, restored=result.image, stack=result.stack)

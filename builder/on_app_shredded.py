@@ -8,6 +8,7 @@ from services.events import AppShredded, Recorded
 
 def on_app_shredded(shredded: Recorded[AppShredded], ports: Ports) -> None:
     """Remove them. Raises Unavailable while the app's containers are still there: then it is tried again."""
+    ports.sources.remove_app(shredded.data.app)
     if not buildstep.remove_app(ports.client, ports.settings, shredded.data.app):
         raise Unavailable(f"images of {shredded.data.name} are still used by its containers")
 

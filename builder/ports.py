@@ -13,11 +13,12 @@ from services.keyring import Keyring
 from services.platform import Platform
 from services.projections import Projections
 from services.settings import Settings
+from services.sources import Sources
 
 
 @dataclass(frozen=True)
 class Ports:
-    """`client` builds; `blobs` holds the pushed trees and what builds printed."""
+    """`client` builds; `blobs` holds what builds printed, `sources` the trees that are built."""
 
     settings: Settings
     log: EventLog
@@ -26,6 +27,7 @@ class Ports:
     claims: Claims
     keyring: Keyring
     blobs: Blobs
+    sources: Sources
     outputs: Outputs
     client: docker.DockerClient
 
@@ -52,6 +54,7 @@ def build(platform: Platform) -> Ports:
         claims=platform.claims,
         keyring=platform.keyring,
         blobs=platform.blobs,
+        sources=platform.sources,
         outputs=platform.outputs,
         client=engine.connect(),
     )

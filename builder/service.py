@@ -6,7 +6,7 @@ from builder import answers, images, ports, retention
 from builder.on_app_shredded import mend, on_app_shredded
 from builder.on_push_received import given_up, on_push_received
 from services import past
-from services.bus import Port, rpc
+from services.bus import Calls, Port, rpc
 from services.events import AppShredded, BuildFailed, BuildSucceeded, PushReceived, Recorded
 from services.hops import at_start, on
 
@@ -18,6 +18,7 @@ class Service:
 
     name = "builder"
     ports = Port(ports.build)
+    call = Calls()
 
     @on(
         PushReceived,
@@ -26,7 +27,7 @@ class Service:
         limit=lambda platform: platform.settings.build_concurrency,
     )
     def push_received(self, push: Recorded[PushReceived]) -> None:
-        on_push_received(push, self.ports)
+        on_push_received(push, self.ports, self.call)
 
     @on(AppShredded)
     def app_shredded(self, shredded: Recorded[AppShredded]) -> None:
@@ -38,7 +39,7 @@ class Service:
 
     @at_start
     def images(self) -> None:
-        images.for_ever(self.ports)
+        images.for_ever(self.ports, self.call)
 
     @at_start
     def retain(self) -> None:

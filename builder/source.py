@@ -5,8 +5,9 @@ import posixpath
 import tarfile
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 from builder.errors import BuildRefused
 from services.names import shown
@@ -31,14 +32,21 @@ class Member:
     mtime: int
 
 
+class _Kept(FileIO):
+    """A file that is open for as long as something reads it."""
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class Source:
     """A tree that is safe to hand to a container: relative paths only, each once, no devices, within the limits.
 
-    Symbolic links are kept as they are, dangling or not, and are never followed here.
+    Symbolic links are kept as they are, dangling or not, and are never followed here. The tar may be removed meanwhile.
     """
 
-    def __init__(self, path: Path, members: dict[str, Member]) -> None:
-        self._path = path
+    def __init__(self, tar: BinaryIO, members: dict[str, Member]) -> None:
+        self._tar = tar
         self._members = members
         self.names = frozenset(name for name in members if "/" not in name)
         """What stands at the root of the tree."""
@@ -51,8 +59,9 @@ class Source:
         """
         members: dict[str, Member] = {}
         total = 0
+        kept = _Kept(path, "rb")
         try:
-            with tarfile.open(path, "r:", encoding="utf-8", errors="surrogateescape") as tar:
+            with tarfile.open(fileobj=kept, mode="r:", encoding="utf-8", errors="surrogateescape") as tar:
                 for info in tar:
                     tar.members = []  # type: ignore[attr-defined]  # or tarfile keeps every header in memory
                     member = _checked(info, file_limit)
@@ -64,7 +73,7 @@ class Source:
                     _count(members)
         except (tarfile.TarError, ValueError, OverflowError) as error:
             raise BuildRefused(f"source: the tar is damaged: {error}") from None
-        return cls(path, _with_parents(members))
+        return cls(kept, _with_parents(members))
 
     def is_file(self, name: str) -> bool:
         """Whether `name` is a regular file of the tree."""
@@ -80,21 +89,18 @@ class Source:
             raise BuildRefused(f"{name}: this is a {member.kind}; allowed is a regular file")
         if member.size > limit:
             raise BuildRefused(f"{name}: this has {member.size} bytes; allowed are {limit}")
-        with self._path.open("rb") as tar:
-            tar.seek(member.offset)
-            return tar.read(member.size)
+        self._tar.seek(member.offset)
+        return self._tar.read(member.size)
 
     def digest(self, names: Collection[str] | None = None) -> str:
         """SHA-256, in hexadecimal, of the paths, kinds, modes and contents of `names`; of the whole tree for None."""
         total = hashlib.sha256()
-        with self._path.open("rb") as tar:
-            for name, member in self._selected(names):
-                content = hashlib.sha256(member.target.encode(errors="surrogateescape"))
-                tar.seek(member.offset)
-                for start in range(0, member.size, CHUNK):
-                    content.update(tar.read(min(CHUNK, member.size - start)))
-                head = f"{len(name)} {name} {member.kind} {member.executable} {content.hexdigest()}\n"
-                total.update(head.encode(errors="surrogateescape"))
+        for name, member in self._selected(names):
+            content = hashlib.sha256(member.target.encode(errors="surrogateescape"))
+            for chunk in self._content(member):
+                content.update(chunk)
+            head = f"{len(name)} {name} {member.kind} {member.executable} {content.hexdigest()}\n"
+            total.update(head.encode(errors="surrogateescape"))
         return total.hexdigest()
 
     def tar(self, *, owner: int, folder: str = "", names: Collection[str] | None = None) -> Iterator[bytes]:
@@ -104,17 +110,20 @@ class Source:
         files, whatever the source says.
         """
         buffer = bytearray()
-        with self._path.open("rb") as tar:
-            for name, member in self._selected(names):
-                buffer += _header(folder + name, member, owner)
-                tar.seek(member.offset)
-                for start in range(0, member.size, CHUNK):
-                    buffer += tar.read(min(CHUNK, member.size - start))
-                    if len(buffer) >= CHUNK:
-                        yield bytes(buffer)
-                        buffer.clear()
-                buffer += bytes(-member.size % tarfile.BLOCKSIZE)
+        for name, member in self._selected(names):
+            buffer += _header(folder + name, member, owner)
+            for chunk in self._content(member):
+                buffer += chunk
+                if len(buffer) >= CHUNK:
+                    yield bytes(buffer)
+                    buffer.clear()
+            buffer += bytes(-member.size % tarfile.BLOCKSIZE)
         yield bytes(buffer) + bytes(2 * tarfile.BLOCKSIZE)
+
+    def _content(self, member: Member) -> Iterator[bytes]:
+        for start in range(0, member.size, CHUNK):
+            self._tar.seek(member.offset + start)
+            yield self._tar.read(min(CHUNK, member.size - start))
 
     def _selected(self, names: Collection[str] | None) -> Iterator[tuple[str, Member]]:
         wanted = self._members if names is None else set(names).union(*map(_parents, names))

@@ -36,7 +36,10 @@ TURNS = frozenset({RoutePublished, ReleaseRetired, RetireFailed, AppShredded})
 
 @dataclass
 class Build:
-    """One push's build: `status` is pending, running, succeeded or failed; `attempt` counts its claims."""
+    """One push's build: `status` is pending, running, succeeded or failed; `attempt` counts its claims.
+
+    `source` is the blob of the tree's tar that pushes of old versions have, else empty.
+    """
 
     id: str
     number: int
@@ -118,6 +121,11 @@ class State:
         builds = [build for app in self.apps.values() for build in app.builds.values()]
         return {(build.id, build.attempt) for build in builds if build.status == "running"}
 
+    def building(self) -> set[tuple[str, str]]:
+        """The app and push of each build without an outcome, also of apps that can be had back."""
+        apps = (*self.apps.values(), *self.gone.values())
+        return {(app.id, b.id) for app in apps for b in app.builds.values() if b.status in ("pending", "running")}
+
     def leftovers(self) -> set[str]:
         """The digests of the blobs that shredded apps left, unless another app has the same."""
         return self.left.difference(*(app.blobs() for app in (*self.apps.values(), *self.gone.values())))
@@ -155,7 +163,7 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
             for key in change.unset:
                 app.config.pop(key, None)
         case PushReceived(new=new, source=source):
-            app.builds[event.id] = Build(event.id, len(app.builds) + 1, new, source=source)
+            app.builds[event.id] = Build(event.id, len(app.builds) + 1, new, source=source or "")
         case BuildStarted() | BuildSucceeded() | BuildFailed():
             evolve_build(app.builds[event.causationid], event)
             if isinstance(event.data, BuildSucceeded):

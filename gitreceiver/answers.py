@@ -1,14 +1,20 @@
-"""What the door answers over RPC: about the keys that may enter. All values are JSON."""
+"""What the door answers over RPC: about the keys that may enter, and trees that are built. All values are JSON."""
 
 from collections.abc import Callable
 from typing import Any
 
 from gitreceiver import keys
 from gitreceiver.ports import Ports
+from gitreceiver.trees import Push
 from services.chain import Cause
 from services.decide import Decision, commit
 
 Json = dict[str, Any]
+
+
+def source(ports: Ports, app: str, push: str, commit: str, blob: str) -> bool:
+    """Whether the tar of a push's tree is there; if not, ask again. Raises as Trees.ready."""
+    return ports.trees.ready(Push(app, push, commit, blob))
 
 
 def list_keys(ports: Ports) -> list[Json]:

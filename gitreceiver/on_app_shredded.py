@@ -27,6 +27,7 @@ def mend(ports: Ports) -> None:
     A repository that a push is coming into right now may be that of an app which is created in a moment.
     """
     clean_quarantines(ports.settings.home)
+    ports.sources.clean()
     staging.clean(ports.settings.home)
     coming = {app for app, path in repositories(ports.settings.home) if any((path / INCOMING).glob("*"))}
     ports.projections.catch_up()

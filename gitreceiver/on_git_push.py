@@ -2,17 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any, BinaryIO
+from typing import Any
 from uuid import uuid4
 
 from gitreceiver import stories
 from gitreceiver.git.quarantine import Quarantine
 from gitreceiver.git.receive_pack import DECLINED, Progress, RefCommand
-from gitreceiver.git.tree import Limits, tar_size, write_tar
+from gitreceiver.git.tree import Limits, commit_of, submodules
 from gitreceiver.moves import caught_up, deploying, short, stale, stands
 from gitreceiver.ports import Ports
 from gitreceiver.state import App, expected
-from services import disk
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
 from services.errors import PushlogError, Refused
@@ -63,7 +62,7 @@ class Pusher:
                 fresh.append(command)
         deploy = deploying(app, [command.ref for command in fresh])
         push = next((command for command in fresh if command.ref == deploy), None)
-        source, skipped = self._source(quarantine, push) if push else ("", [])
+        skipped = self._submodules(quarantine, push) if push else []
         if fresh and app is None:
             app = self._create(progress)
         for command in fresh:
@@ -72,7 +71,7 @@ class Pusher:
         if app and push:
             for path in skipped:
                 progress(f" !     {shown(path)} is a submodule; it is not fetched\n".encode())
-            verdict[push.ref] = self._deploy(app.id, push, source, quarantine, progress)
+            verdict[push.ref] = self._deploy(app.id, push, quarantine, progress)
         return verdict
 
     def _app(self) -> App | None:
@@ -97,20 +96,10 @@ class Pusher:
                 said = True
             turn = self.ports.projections.wait(turn, TURN)
 
-    def _source(self, quarantine: Quarantine, push: RefCommand) -> tuple[str, list[str]]:
-        """The blob of the pushed tree as a tar, and its submodules.
-
-        Raises BadInput for a tree that is refused, Unavailable when the disk does not take it.
-        """
-        skipped: list[str] = []
-        home, limits = self.ports.settings.home, Limits.of(self.ports.settings)
-        if not disk.takes(home, limits.total):  # else there is no need to measure it
-            disk.require(home, tar_size(quarantine.store, push.new or "", limits))
-
-        def write(file: BinaryIO) -> None:
-            skipped.extend(write_tar(quarantine.store, push.new or "", file, limits))
-
-        return self.ports.blobs.put(write), skipped
+    def _submodules(self, quarantine: Quarantine, push: RefCommand) -> list[str]:
+        """The paths of the submodules in the pushed tree. Raises BadInput for a tree that no build could have."""
+        commit = commit_of(quarantine.store, push.new or "")
+        return submodules(quarantine.store, commit, Limits.of(self.ports.settings)) if commit else []
 
     def _create(self, progress: Progress) -> App:
         """Create the app that this is the first push to. Raises Refused when its name was taken meanwhile."""
@@ -147,18 +136,20 @@ class Pusher:
         progress(f"-----> {short(command.ref)} is stored and not deployed{why}\n".encode())
         return None
 
-    def _deploy(
-        self, app: str, push: RefCommand, source: str, quarantine: Quarantine, progress: Progress
-    ) -> str | None:
+    def _deploy(self, app: str, push: RefCommand, quarantine: Quarantine, progress: Progress) -> str | None:
         """Record the push and show what comes of it; returns why it was refused, or None."""
         id_ = uuid7()
+        pushed = commit_of(quarantine.store, push.new or "")
+        tree = pushed.tree.decode() if pushed else None
         quarantine.keep(id_, push.new or "")
 
         def decide() -> Decision:
             known = self._still(app, push)
             if known.pending:
                 raise NotYet
-            received = PushReceived(app=app, ref=push.ref, old=push.old, new=push.new or "", source=source)
+            received = PushReceived(
+                app=app, ref=push.ref, old=push.old, new=push.new or "", tree=tree, pack=quarantine.pack
+            )
             return Decision([Draft(app_stream(app), known.name, received, id_)], expected(known))
 
         with self.ports.stories.following(id_) as events:

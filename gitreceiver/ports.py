@@ -8,12 +8,14 @@ from gitreceiver.refusals import Refusals
 from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.state import State
 from gitreceiver.stories import Stories
+from gitreceiver.trees import Trees
 from services.blobs import Blobs, Outputs
 from services.eventlog import EventLog
 from services.keyring import Keyring
 from services.platform import Platform
 from services.projections import Projections
 from services.settings import Settings
+from services.sources import Sources
 
 
 @dataclass(frozen=True)
@@ -27,6 +29,8 @@ class Ports:
     stories: Stories
     keyring: Keyring
     blobs: Blobs
+    sources: Sources
+    trees: Trees
     outputs: Outputs
     refusals: Refusals
     called: Called
@@ -58,6 +62,8 @@ def build(platform: Platform) -> Ports:
         stories=stories,
         keyring=platform.keyring,
         blobs=platform.blobs,
+        sources=platform.sources,
+        trees=Trees(platform.settings, platform.blobs, platform.sources),
         outputs=platform.outputs,
         refusals=refusals,
         called=called,

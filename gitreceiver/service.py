@@ -58,6 +58,10 @@ class Service:
         return disk(self.ports)
 
     @rpc
+    def source(self, app: str, push: str, commit: str, blob: str) -> bool:
+        return answers.source(self.ports, app, push, commit, blob)
+
+    @rpc
     def list_keys(self) -> list[Json]:
         return answers.list_keys(self.ports)
 

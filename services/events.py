@@ -307,16 +307,26 @@ class KeyringRekeyed(Event, type="keyring.rekeyed", emitter="gitreceiver", termi
 # A push (gitreceiver)
 
 
-class PushReceived(AppEvent, type="push.received", emitter="gitreceiver"):
-    """A pack is durable and its commit is to be built. `source` is the blob of the tree as a tar.
+class PushReceived(AppEvent, type="push.received", emitter="gitreceiver", schema=2):
+    """A pack is durable and its commit `new` is to be built. `old` is the ref's commit before, empty for a new ref.
 
-    `old` is the ref's commit before, empty when the ref is new.
+    `tree` is the object id of the commit's tree: what is built is this tree, made of the repository's objects whenever
+    it is wanted. `pack` is the SHA-256 of the bytes of the pack file as the repository stored it, so with the objects
+    that a thin pack leaves out; it is empty when the push brought no object. It proves what was stored then. The
+    repository may put its packs together later, so objects are found by `new` and `tree`, never by `pack`.
+
+    In schema 1 tree and pack are unknown, and `source` is the blob of the tree as a tar; later events have none.
     """
 
     ref: RefField
     old: CommitField | None
     new: CommitField
-    source: DigestField
+    tree: CommitField | None = None
+    pack: DigestField | None = None
+    source: DigestField | None = None
+
+
+UPCASTERS["push.received", 1] = dict
 
 
 class RefMoved(AppEvent, type="ref.moved", emitter="gitreceiver", terminal=True):

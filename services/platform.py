@@ -15,6 +15,7 @@ from services.processes import Processes
 from services.projections import Projections
 from services.settings import Settings
 from services.snapshots import Snapshots
+from services.sources import Sources
 
 
 class RingingLog:
@@ -50,6 +51,7 @@ class Platform:
     log: EventLog
     projections: Projections
     blobs: Blobs
+    sources: Sources
     outputs: Outputs
     keyring: Keyring
     claims: Claims
@@ -72,6 +74,7 @@ def assemble(
         log=log,
         projections=Projections(log, snapshots),
         blobs=Blobs(settings.home / "blobs"),
+        sources=Sources(settings.home / "blobs" / "sources"),
         outputs=Outputs(settings.home / "output", settings.build_output_limit),
         keyring=keyring,
         claims=Claims(log, holder, settings.lease, monotonic, settings.alone),

@@ -3,7 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -58,9 +58,8 @@ def _export(
     for app, path in repositories(ports.settings.home):
         if app in wanted.apps:
             add_objects(ports, archive, app, wanted.apps[app], Repository(path))
-    for app, trees in wanted.blobs().items():
-        for tree in trees:
-            add_blob(ports, archive, tree.source, say, wanted.apps[app].name)
+    for source in sorted({tree.source for trees in wanted.trees().values() for tree in trees if tree.source}):
+        add_blob(ports, archive, source)
     if client:
         add_images(ports, archive, client, wanted, say)
     archive.end()
@@ -96,16 +95,10 @@ def add_objects(ports: Ports, archive: Writer, app: str, known: App, repository:
             archive.add(f"{FOLDER}/{app}.pack", *content(file))
 
 
-def add_blob(ports: Ports, archive: Writer, source: str, say: Callable[[str], None], app: str) -> None:
-    """Add a tree's tar, unless another app's is the same. It can be made again from the objects where it is gone."""
-    name = f"blobs/{source.removeprefix('sha256:')}"
-    if name in archive.parts:
-        return
-    try:
-        with ports.blobs.path(source).open("rb") as file:
-            archive.add(name, *content(file))
-    except (KeyError, FileNotFoundError):
-        say(f"A source of {app} is not there ({source[:19]}…); an import makes it again from the pushed commit")
+def add_blob(ports: Ports, archive: Writer, source: str) -> None:
+    """Add the tar that an old version kept of a tree, if it is there still: the objects are enough."""
+    with suppress(KeyError, FileNotFoundError), ports.blobs.path(source).open("rb") as file:
+        archive.add(f"blobs/{source.removeprefix('sha256:')}", *content(file))
 
 
 def add_images(

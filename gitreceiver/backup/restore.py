@@ -3,9 +3,10 @@
 import shutil
 import threading
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
+
+from dulwich.objects import ObjectID
 
 from gitreceiver.backup import images
 from gitreceiver.backup.archive import Read
@@ -13,10 +14,9 @@ from gitreceiver.backup.replay import cut, until, wanted_at
 from gitreceiver.backup.staging import Staged, held, staged
 from gitreceiver.backup.wanted import Tree, Wanted
 from gitreceiver.git.repository import FOLDER, repositories
-from gitreceiver.git.tree import Limits, write_tar
 from gitreceiver.ports import Ports
 from services import files
-from services.errors import BadInput, Refused, Unavailable
+from services.errors import Refused, Unavailable
 from services.eventlog import refuse_events
 from services.moments import Moment
 
@@ -71,9 +71,9 @@ def apply(ports: Ports, backup: Staged, wanted: Wanted, position: int, say: Say)
     for app, known in wanted.apps.items():
         if known.sealed and app not in backup.keys:
             say(f"{known.name}: its key is not in the backup, as of an app that was shredded then; its config is lost")
-    for app, trees in wanted.blobs().items():
+    for app, trees in wanted.trees().items():
         for tree in trees:
-            if not place_blob(ports, backup, app, tree):
+            if not place_blob(ports, backup, tree) and not kept(backup, app, tree):
                 say(f"{wanted.apps[app].name}: a source is not in the backup, nor its commit {tree.commit[:8]}")
     files.sync_folder(ports.settings.home / "blobs")
     load_images(backup, say)
@@ -95,7 +95,7 @@ def sweep(home: Path, wanted: Wanted) -> None:
     for app, path in repositories(home):
         if app not in wanted.apps:
             shutil.rmtree(path, ignore_errors=True)
-    sources = {tree.source.removeprefix("sha256:") for trees in wanted.blobs().values() for tree in trees}
+    sources = {tree.source.removeprefix("sha256:") for trees in wanted.trees().values() for tree in trees}
     for path in (home / "blobs").glob("[0-9a-f]" * 64):
         if path.name not in sources:
             path.unlink()
@@ -110,20 +110,18 @@ def load_images(backup: Staged, say: Say) -> None:
             say(f"The backup's images are not used, they are built again: {error}")
 
 
-def place_blob(ports: Ports, backup: Staged, app: str, tree: Tree) -> bool:
-    """Bring a tree's tar into place, made again where the backup has none; whether it is there."""
-    with suppress(KeyError):
-        return ports.blobs.path(tree.source).exists()
-    if found := backup.blobs.get(tree.source):
-        found.rename(ports.settings.home / "blobs" / found.name)
-        return True
-    repository, limits = backup.repositories.get(app), Limits.of(ports.settings)
+def place_blob(ports: Ports, backup: Staged, tree: Tree) -> bool:
+    """Bring the tar that an old version kept of a tree into place, if the backup has it; whether it is there."""
+    path = ports.settings.home / "blobs" / tree.source.removeprefix("sha256:")
+    if (found := backup.blobs.get(tree.source)) and found.exists():
+        found.rename(path)
+    return bool(tree.source) and path.exists()
+
+
+def kept(backup: Staged, app: str, tree: Tree) -> bool:
+    """Whether the backup has a tree's commit."""
+    repository = backup.repositories.get(app)
     if repository is None:
         return False
-    with repository.store() as store, suppress(KeyError, BadInput):
-
-        def write(file: BinaryIO) -> None:
-            write_tar(store, tree.commit, file, limits)
-
-        return ports.blobs.put(write) == tree.source
-    return False
+    with repository.store() as store:
+        return ObjectID(tree.commit.encode()) in store

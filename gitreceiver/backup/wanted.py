@@ -27,7 +27,7 @@ RELEASES = 5
 
 
 class Tree(NamedTuple):
-    """A pushed tree: the blob of its tar, and the commit that it can be made from again."""
+    """A pushed tree: its commit, and the blob of the tar that pushes of old versions have, else empty."""
 
     source: str
     commit: str
@@ -89,15 +89,15 @@ class Wanted:
                     evolve_app(known, event)
 
     def names(self) -> set[str]:
-        """The parts that an archive may have of the apps: their repositories, and the source of any push."""
-        sources = {tree.source for app in self.apps.values() for tree in app.pushes.values()}
+        """The parts that an archive may have of the apps: their repositories, and the source of any old push."""
+        sources = {tree.source for app in self.apps.values() for tree in app.pushes.values() if tree.source}
         return {f"repositories/{app}.pack" for app in self.apps} | {
             f"blobs/{s.removeprefix('sha256:')}" for s in sources
         }
 
-    def blobs(self) -> dict[str, list[Tree]]:
-        """Each app's trees, by its uuid, with each blob once."""
-        return {id_: list({tree.source: tree for tree in app.trees()}.values()) for id_, app in self.apps.items()}
+    def trees(self) -> dict[str, list[Tree]]:
+        """Each app's trees, by its uuid, each once."""
+        return {id_: list(dict.fromkeys(app.trees())) for id_, app in self.apps.items()}
 
 
 def evolve_app(app: App, event: Recorded[Event]) -> None:
@@ -105,7 +105,7 @@ def evolve_app(app: App, event: Recorded[Event]) -> None:
     match event.data:
         case PushReceived(new=new, source=source):
             app.held[event.id] = new
-            app.pushes[event.id] = Tree(source, new)
+            app.pushes[event.id] = Tree(source or "", new)
             app.building.add(event.id)
         case RefMoved(new=new, deploys=False):
             app.held[event.correlationid] = new

@@ -5,8 +5,10 @@ objects of a refused push are gone with it.
 """
 
 import fcntl
+import hashlib
 import os
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
@@ -22,6 +24,7 @@ from services.errors import Unavailable
 
 PACK_HEADER = 12
 PACK_TRAILER = 20
+HASHED_AT_ONCE = 1 << 20
 ROOM_EVERY = disk.RESERVE // 4
 """After how many bytes of a pack it is looked again whether the disk has room."""
 
@@ -33,6 +36,8 @@ class Quarantine:
         self.repository = repository
         self._with_git = indexing.has_git() if with_git is None else with_git
         self._store: DiskObjectStore | None = None
+        self.pack: str | None = None
+        """The digest of the pack file that was kept, as `sha256:<hex>`; None while there is none."""
         self.path = repository.incoming / os.urandom(8).hex()
         with disk.answering(repository.path):
             self.path.mkdir(mode=0o700, parents=True)
@@ -106,6 +111,7 @@ class Quarantine:
         if packs:
             self._close()
             files.sync_folder(target)
+            self.pack = digest(target / packs[0].name)
 
     def __enter__(self) -> "Quarantine":
         return self
@@ -137,6 +143,16 @@ def clean_quarantines(home: Path) -> int:
         finally:
             os.close(descriptor)
     return removed
+
+
+def digest(path: Path) -> str:
+    """The SHA-256 of a file as `sha256:<hex>`; others have a turn meanwhile."""
+    total = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(HASHED_AT_ONCE):
+            total.update(chunk)
+            time.sleep(0)
+    return f"sha256:{total.hexdigest()}"
 
 
 class Roomy:

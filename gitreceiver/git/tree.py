@@ -14,7 +14,7 @@ from io import BytesIO
 from typing import Protocol
 
 from dulwich.object_store import BaseObjectStore
-from dulwich.objects import Commit, ObjectID, Tag, Tree
+from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
 
 from gitreceiver.git.objects import Sizes
 from services.disk import human
@@ -177,6 +177,20 @@ def write_tar(store: BaseObjectStore, commit: str, sink: Sink, limits: Limits) -
             else:
                 submodules.append(os.fsdecode(entry.path))
     return submodules
+
+
+def submodules(store: BaseObjectStore, commit: Commit, limits: Limits) -> list[str]:
+    """The paths of a commit's submodules.
+
+    Raises BadInput as `walk` does, and for a symlink without a usable target: `write_tar` raises nothing else.
+    """
+    found = []
+    for entry in walk(store, commit, limits):
+        if stat.S_ISLNK(entry.mode):
+            _target(store, entry)
+        elif S_ISGITLINK(entry.mode):
+            found.append(os.fsdecode(entry.path))
+    return found
 
 
 def tar_size(store: BaseObjectStore, commit: str, limits: Limits) -> int:

@@ -17,6 +17,7 @@ from typing import Any
 
 import sqlalchemy as sa
 from docker.errors import ImageNotFound, NotFound
+from dulwich.objects import Blob, Commit, ShaFile, Tree
 
 with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # of eventlet, which nothing here runs on
@@ -28,6 +29,7 @@ with warnings.catch_warnings():
     from services.hops import On
 
 import builder.on_app_shredded
+import builder.tars
 import configsvc.answers
 import configsvc.on_app_shredded
 import deployer.mend
@@ -36,6 +38,8 @@ from deployer.answers import endpoints
 from deployer.containers import ContainerRefused, Found, Look
 from deployer.logs import Archive
 from deployer.spec import ContainerSpec, is_later, labelled, network_name
+from gitreceiver.git.repository import repository
+from gitreceiver.trees import Push
 from router.nginx import RouteRefused
 from services.agenda import Agenda
 from services.chain import Cause, Draft, uuid7
@@ -46,8 +50,8 @@ from services.events import Event, PushReceived, Recorded, app_stream
 from services.keyring import Keyring
 from services.platform import assemble
 from services.settings import Settings
+from services.sources import Sources
 from services.todo import Pending
-from tests.unit.trees import write_tar
 
 APP = "aaaaaaaa-0000-4000-8000-000000000001"
 SUBNET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}.0/24"
@@ -271,6 +275,7 @@ class World:
     def __init__(self, home: Path, log: EventLog, keys: sa.Engine) -> None:
         self.settings, self.log, self.keys = settings(home), log, keys
         self.docker, self.containers, self.nginx = Engine(), Boxes(), Proxy()
+        self.sources = Sources(home / "blobs" / "sources")
         self.now = 0.0
 
     def move(self, subnet: str) -> None:
@@ -309,10 +314,13 @@ class Process:
         client: Any = SimpleNamespace(images=docker.images, api=fuse.through(docker.api))
         keyring = Keyring(world.keys, bytes(32))
         platform = assemble(world.settings, fuse.through(world.log), keyring, uuid7(), lambda: world.now)
+        self.fuse = fuse
         self.platform = replace(platform, blobs=fuse.through(platform.blobs))
         self.configsvc = configsvc.ports.build(self.platform)
         self.gitreceiver = gitreceiver.ports.build(self.platform)
-        self.builder = replace(builder.ports.build(self.platform), client=client)
+        self.builder = replace(
+            builder.ports.build(self.platform), client=client, sources=fuse.through(platform.sources)
+        )
         self.deployer = replace(
             deployer.ports.build(self.platform),
             client=client,
@@ -324,12 +332,8 @@ class Process:
 
     def _hops(self) -> Iterator[tuple[Pending, Agenda, On, Callable[[Any], None]]]:
         """The hops that each service.py declares and that record something."""
-
-        def call(service: str, method: str, **arguments: Any) -> Any:
-            return endpoints(self.deployer, **arguments)
-
         for service in (builder, configsvc, deployer, router, gitreceiver):
-            own = SimpleNamespace(ports=getattr(self, service.__name__), call=call)
+            own = SimpleNamespace(ports=getattr(self, service.__name__), call=self.call)
             for method in vars(service.service.Service).values():
                 for hop in getattr(method, "nameko_entrypoints", ()):
                     if isinstance(hop, On) and hop.until:
@@ -337,6 +341,14 @@ class Process:
                         lease = self.platform.settings.lease
                         agenda = Agenda(pending, self.platform.claims, 9, lease, hop.ordered, lambda: self.world.now)
                         yield pending, agenda, hop, partial(method, own)
+
+    def call(self, service: str, method: str, **arguments: Any) -> Any:
+        """What a service answers."""
+        if (service, method) == ("gitreceiver", "source"):
+            push = Push(arguments["app"], arguments["push"], arguments["commit"], arguments["blob"])
+            return self.fuse.through(self.gitreceiver.trees).ready(push)
+        assert (service, method) == ("deployer", "endpoints"), method
+        return endpoints(self.deployer, **arguments)
 
     def run(self) -> None:
         """Mend the world as a start does, then handle events until nothing is pending. Raises Crash."""
@@ -387,6 +399,7 @@ class Process:
         """What each service does when it has started."""
         configsvc.on_app_shredded.mend(self.configsvc)
         builder.on_app_shredded.mend(self.builder)
+        builder.tars.sweep(self.builder)
         self.look()
         self.router.mend()
 
@@ -404,10 +417,14 @@ class Process:
         """Record a push of the commit `number`, as the door does."""
         self.platform.projections.catch_up()
         app, id_ = self.gitreceiver.state.apps[APP], uuid7()
-        tar = write_tar(self.platform.settings.home / "tree.tar", {"Procfile": procfile, ".null": ""})
-        source = self.platform.blobs.put_bytes(tar.read_bytes())
+        *files, tree, new = objects(number, procfile)
+        with repository(self.platform.settings.home, APP).store() as store:
+            for thing in (*files, tree, new):
+                store.add_object(thing)
         old = app.refs.get("refs/heads/main")
-        received = PushReceived(app=APP, ref="refs/heads/main", old=old, new=commit(number), source=source)
+        received = PushReceived(
+            app=APP, ref="refs/heads/main", old=old, new=new.id.decode(), tree=tree.id.decode(), pack=None
+        )
         draft = Draft(app_stream(APP), "hello", received, id_)
         self.platform.log.append([draft], Cause(**CAUSE, correlationid=id_), expect={draft.stream: app.version})
 
@@ -426,6 +443,18 @@ def crash(world: World, at: int, procfile: str | None) -> bool:
     return False
 
 
-def commit(number: int) -> str:
-    """The id of a made-up commit."""
-    return f"{number:040x}"
+def objects(number: int, procfile: str) -> list[ShaFile]:
+    """A commit of a Procfile, last, and all that it has."""
+    files = {b"Procfile": Blob.from_string(procfile.encode()), b".null": Blob.from_string(b"")}
+    tree, made = Tree(), Commit()
+    for name, file in files.items():
+        tree.add(name, 0o100644, file.id)
+    made.tree, made.message = tree.id, b"%d" % number
+    made.author = made.committer = b"Ann <ann@example.com>"
+    made.author_time = made.commit_time = made.author_timezone = made.commit_timezone = 0
+    return [*files.values(), tree, made]
+
+
+def commit(number: int, procfile: str = "web: serve\n") -> str:
+    """The id of such a commit."""
+    return objects(number, procfile)[-1].id.decode()

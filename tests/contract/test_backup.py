@@ -25,6 +25,7 @@ from gitreceiver.backup import export, restore, staging
 from gitreceiver.backup.archive import FORMAT, HEADER, BadBackup, Writer
 from gitreceiver.git.repository import repository
 from gitreceiver.ports import Ports
+from gitreceiver.trees import Push
 from services.chain import COLUMNS, GENESIS, PAGE, Cause, Draft, Head, canonical, make_rows, row_hash
 from services.errors import BadInput, PushlogError, Refused
 from services.events import (
@@ -105,25 +106,26 @@ def test_an_import_has_the_same_events_keys_objects_and_sources(
         assert held == {path for path in there if "/pushlog/pushes/" in path}
 
 
-def test_the_sources_of_the_current_and_the_last_five_releases_come_along(old: Ports, good: bytes) -> None:
+def test_the_sources_that_an_old_version_kept_of_the_current_and_the_last_five_releases_come_along(
+    old: Ports, good: bytes
+) -> None:
     pushed = [e.data.source for e in old.log.read(0, 10_000) if e.type == "push.received" and e.data.app == APP]
     came = {name for name in contents(good) if name.startswith("blobs/")}
     assert came == {f"blobs/{source.removeprefix('sha256:')}" for source in pushed[-6:]}
 
 
-def test_a_source_that_is_not_there_is_said_and_made_again_from_its_commit(
-    old: Ports, new: Ports, tmp_path: Path
-) -> None:
+def test_a_backup_without_any_source_is_whole_as_sources_are_made_of_commits(new: Ports, tmp_path: Path) -> None:
     with instance(tmp_path / "other") as parts:
         backups.fill(parts, 2)
-        source = [e.data.source for e in parts.log.read(0, 10_000) if e.type == "push.received"][-1]
-        path = parts.blobs.path(source)
+        pushed = [e for e in parts.log.read(0, 10_000) if e.type == "push.received"][-1]
+        path = parts.blobs.path(pushed.data.source)
         content = path.read_bytes()
         path.unlink()
         archive, said = exported(parts)
-        assert any(line.startswith("A source of real is not there") for line in said)
-        imported(new, archive)
-        assert new.blobs.read(source) == content
+        assert not any("source" in line for line in said)
+        assert not any("real" in line for line in imported(new, archive)[1])
+        assert new.trees.ready(Push(APP, pushed.id, pushed.data.new, pushed.data.source))
+        assert new.sources.path(APP, pushed.id).read_bytes() == content
 
 
 def test_what_is_sound_says_its_head_and_changes_nothing(old: Ports, good: bytes, new: Ports) -> None:
@@ -184,11 +186,12 @@ def test_up_to_a_time_comes_what_was_recorded_by_then(old: Ports, good: bytes, n
     assert new.log.head() == Head(event.position, event.hash)
 
 
-def test_the_sources_of_releases_that_were_current_then_are_made_again(old: Ports, good: bytes, new: Ports) -> None:
+def test_the_sources_of_releases_that_were_current_then_can_be_made(old: Ports, good: bytes, new: Ports) -> None:
     routed = next(e for e in old.log.read(FIRST, 100) if e.type == "route.published")
     assert not any("real" in line for line in imported(new, good, until=routed.position)[1])
-    source = next(e.data.source for e in old.log.read(FIRST, 100) if e.type == "push.received")
-    assert new.blobs.read(source) == old.blobs.read(source)
+    pushed = next(e for e in old.log.read(FIRST, 100) if e.type == "push.received")
+    assert new.trees.ready(Push(APP, pushed.id, pushed.data.new, pushed.data.source))
+    assert new.sources.path(APP, pushed.id).read_bytes() == old.blobs.read(pushed.data.source)
 
 
 def test_what_was_recorded_at_once_comes_together_be_it_more_than_a_page(new: Ports, tmp_path: Path) -> None:

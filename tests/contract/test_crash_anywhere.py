@@ -223,6 +223,7 @@ def check_world(world: World, *, serving: int) -> None:
     assert box.spec.environment["GIT_REV"] == commit(serving)
     assert world.nginx.routes["hello"].upstreams == (f"{box.spec.address}:5000",)
     assert world.docker.api.made == {}
+    assert list(world.sources.there()) == []
     refs = [e.data for e in world.recorded() if isinstance(e.data, RefMoved)]
     assert refs[-1].new == commit(serving)
     assert [ref.old for ref in refs] == [None, *(ref.new for ref in refs[:-1])]

@@ -1,5 +1,6 @@
 """An image that Docker has lost is made again; one that cannot be built is called lost only after some patience."""
 
+import shutil
 from collections import Counter
 
 import pytest
@@ -33,7 +34,8 @@ def told(process):
 
 
 def test_a_missing_image_is_made_again_once(process):
-    images.restore(process.builder, lambda: True, Counter())
+    images.restore(process.builder, process.call, lambda: True, Counter())
+    assert list(process.world.sources.there()) == []
     [restored] = told(process)
     app = next(iter(process.builder.state.apps.values()))
     assert isinstance(restored, ImageRestored)
@@ -43,22 +45,25 @@ def test_a_missing_image_is_made_again_once(process):
 def test_an_image_whose_build_fails_is_lost_only_after_three_tries(process):
     app = next(iter(process.builder.state.apps.values()))
     [build] = app.needed().values()
-    source, refused = process.platform.blobs.path(build.source), Counter()
-    write_tar(source, {"Procfile": "no procfile", ".null": ""})
+    refused = Counter()
+
+    def call(service, method, *, app, push, **rest):
+        write_tar(process.world.sources.path(app, push), {"Procfile": "no procfile", ".null": ""})
+        return True
+
     for _ in range(images.REFUSALS - 1):
-        images.restore(process.builder, lambda: True, refused)
+        images.restore(process.builder, call, lambda: True, refused)
         assert told(process) == []
-    images.restore(process.builder, lambda: True, refused)
+    images.restore(process.builder, call, lambda: True, refused)
     [lost] = told(process)
     assert (lost.image, "Procfile" in lost.reason) == (build.image, True)
-    images.restore(process.builder, lambda: True, refused)
+    images.restore(process.builder, call, lambda: True, refused)
     assert len(told(process)) == 1
+    assert list(process.world.sources.there()) == []
 
 
-def test_an_image_whose_source_is_gone_is_lost_at_once(process):
-    app = next(iter(process.builder.state.apps.values()))
-    [build] = app.needed().values()
-    process.platform.blobs.path(build.source).unlink()
-    images.restore(process.builder, lambda: True, Counter())
+def test_an_image_whose_commit_is_gone_is_lost_at_once(process):
+    shutil.rmtree(process.world.settings.home / "repositories")
+    images.restore(process.builder, process.call, lambda: True, Counter())
     [lost] = told(process)
     assert "push it again" in lost.reason

@@ -42,7 +42,7 @@ def parts() -> tuple[configsvc.ports.Ports, SimpleNamespace]:
     """configsvc's ports over an empty log, and the platform that they were built from."""
     log = MemoryLog()
     outputs, domain = SimpleNamespace(), SimpleNamespace(domain="localhost", destroy_grace=3600)
-    platform = past.Platform(domain, log, Projections(log), None, outputs, None, None)  # type: ignore[arg-type]
+    platform = past.Platform(domain, log, Projections(log), None, None, outputs, None, None)  # type: ignore[arg-type]
     return configsvc.ports.build(platform), platform  # type: ignore[return-value]
 
 

@@ -1,0 +1,96 @@
+"""Makes the tars that builds want, of what was pushed. A large tree takes a while: its asker asks again."""
+
+import logging
+import threading
+from collections.abc import Callable
+from contextlib import suppress
+from typing import BinaryIO, NamedTuple
+
+from gitreceiver.git.repository import FOLDER, Repository
+from gitreceiver.git.tree import Limits, tar_size, write_tar
+from services import disk
+from services.blobs import Blobs
+from services.errors import BadInput, PushlogError, Refused
+from services.settings import Settings
+from services.sources import Sources
+
+log = logging.getLogger("pushlog")
+
+PATIENCE = 5.0
+"""Seconds that an asker waits for a tar before it is told to ask again: less than the deadline of a question."""
+
+
+class Push(NamedTuple):
+    """Which tree: of an app's push (uuids), its commit, and the blob of the tar that pushes of old versions have."""
+
+    app: str
+    id: str
+    commit: str
+    blob: str
+
+
+class Trees:
+    """Fills `sources` in threads of this process, one for each push."""
+
+    def __init__(self, settings: Settings, blobs: Blobs, sources: Sources) -> None:
+        self._settings = settings
+        self._blobs = blobs
+        self._sources = sources
+        self._making: dict[str, Making] = {}
+
+    def ready(self, push: Push, patience: float = PATIENCE) -> bool:
+        """Whether the tar of a push is there. If not it is being made: ask again.
+
+        Raises BadInput for a tree that is refused, Refused when the commit is not kept, Unavailable when the disk does
+        not take the tar.
+        """
+        if self._sources.path(push.app, push.id).exists():
+            return True
+        making = self._making.get(push.id)
+        if making is None:
+            making = self._making[push.id] = Making(lambda: self._make(push))
+            making.start()
+        making.join(patience)
+        if making.is_alive():
+            return False
+        self._making.pop(push.id, None)
+        if making.error:
+            raise making.error
+        return self._sources.path(push.app, push.id).exists()
+
+    def _make(self, push: Push) -> None:
+        if push.blob:
+            with suppress(KeyError, FileNotFoundError):
+                return self._sources.link(push.app, push.id, self._blobs.path(push.blob))
+        home, limits = self._settings.home, Limits.of(self._settings)
+        with Repository(home / FOLDER / f"{push.app}.git").store() as store:
+            try:
+                if not disk.takes(home, limits.total):  # else there is no need to measure it
+                    disk.require(home, tar_size(store, push.commit, limits))
+
+                def write(file: BinaryIO) -> None:
+                    write_tar(store, push.commit, file, limits)
+
+                self._sources.put(push.app, push.id, write)
+            except KeyError:
+                raise Refused("what was pushed is not kept; push it again") from None
+        return None
+
+
+class Making(threading.Thread):
+    """A tar that is being made, and the `error` that ended it."""
+
+    def __init__(self, make: Callable[[], None]) -> None:
+        super().__init__(name="source", daemon=True)
+        self._make = make
+        self.error: PushlogError | None = None
+
+    def run(self) -> None:
+        """Make it."""
+        try:
+            self._make()
+        except PushlogError as error:
+            self.error = error
+        except Exception:  # of whatever kind: the asker hears of it, and the log has the details
+            log.exception("a source could not be made")
+            self.error = BadInput("the tree cannot be read; Pushlog's log has the details")
