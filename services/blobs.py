@@ -1,4 +1,4 @@
-"""What travels beside the log: source tars and output by digest, and live output that is read while it grows.
+"""What travels beside the log: output by digest, and live output that is read while it grows.
 
 The events hold the digests. Today both are folders of the home that the services share.
 """
@@ -20,8 +20,8 @@ from services.errors import Unavailable
 log = logging.getLogger("pushlog")
 
 CHUNK = 1 << 20
-YOUNG = 86400.0
-"""Seconds in which a push that is to be recorded is: it may be waiting for its turn."""
+YOUNG = 60.0
+"""Seconds in which an outcome whose output was stored is recorded: longer than any lease lasts."""
 
 
 class Blobs:
@@ -72,7 +72,7 @@ class Blobs:
             return None
 
     def remove(self, digests: Iterable[str]) -> int:
-        """Remove those of these blobs that are not young: one may be stored anew for a push that is not recorded yet.
+        """Remove those of these blobs that are not young: one may be stored anew for an outcome that is not recorded yet.
 
         Returns how many there were.
         """

@@ -249,15 +249,17 @@ def test_a_rollback_whose_image_is_not_here_has_it_made_again(moved: Moved) -> N
 
 def test_an_image_that_cannot_be_made_again_ends_the_deploy_with_the_reason(moved: Moved) -> None:
     instance = moved.instance
-    source = next(e["data"]["source"] for e in instance.events("app-6") if e["type"] == "push.received")
+    id_ = next(e["data"]["app"] for e in instance.events("app-6") if e["type"] == "push.received")
+    objects = instance.home / "repositories" / f"{id_}.git" / "objects"
     [container] = instance.containers_of("app-6")
-    (instance.home / "blobs" / source.removeprefix("sha256:")).unlink()
+    objects.rename(objects.with_name("elsewhere"))
     subprocess.run(["docker", "rm", "-f", container["Id"]], check=True, capture_output=True)
     subprocess.run(["docker", "rmi", "-f", container["Image"]], check=False, capture_output=True)
     done = instance.pushlog("config:set", "app-6", "GREETING=later", check=False)
     assert done.returncode == 1
     assert "Its image is not on this host" in done.stderr
     assert "what was pushed is not kept; push it again" in done.stderr
+    objects.with_name("elsewhere").rename(objects)
     assert instance.types("app-6")[-4:] == ["image.lost", "deploy.started", "addresses.taken", "deploy.failed"]
     instance.pushlog("config:unset", "app-6", "GREETING", check=False)
     checkout = Checkout.clone("app-6", moved.archive.parent / "clone-6", instance)

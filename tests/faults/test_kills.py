@@ -25,8 +25,13 @@ APPENDS = {
     "router": ["route.published"],
 }
 EFFECTS = {
-    "gitreceiver": ["services.blobs:Blobs.put", "gitreceiver.git.quarantine:Quarantine.keep"],
-    "builder": ["builder.containers:put", "builder.containers:commit", "builder.containers:remove"],
+    "gitreceiver": ["services.sources:Sources.put", "gitreceiver.git.quarantine:Quarantine.keep"],
+    "builder": [
+        "builder.containers:put",
+        "builder.containers:commit",
+        "builder.containers:remove",
+        "services.sources:Sources.remove",
+    ],
     "configsvc": [],
     "deployer": [f"deployer.containers:Containers.{name}" for name in ("create", "start", "serve", "stop", "remove")],
     "router": [

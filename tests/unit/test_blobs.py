@@ -73,7 +73,7 @@ def test_output_that_nobody_saw_the_end_of_is_forgotten_and_that_of_a_story_unde
     assert (outputs.read("left", 0), outputs.read("under-way", 0)) == (b"", b"x\n")
 
 
-def test_blobs_that_nothing_needs_are_removed_once_no_push_can_be_about_to_need_them(tmp_path):
+def test_blobs_that_nothing_needs_are_removed_once_no_outcome_can_be_about_to_need_them(tmp_path):
     blobs = Blobs(tmp_path)
     old, young = blobs.put_bytes(b"old"), blobs.put_bytes(b"young")
     long_ago = time.time() - YOUNG - 1
