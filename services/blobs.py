@@ -72,9 +72,9 @@ class Blobs:
             return None
 
     def remove(self, digests: Iterable[str]) -> int:
-        """Remove those of these blobs that are not young: one may be stored anew for an outcome that is not recorded yet.
+        """Remove those of these blobs that are not young; returns how many there were.
 
-        Returns how many there were.
+        A young one may have been stored anew for an outcome that is not recorded yet.
         """
         oldest = time.time() - YOUNG
         old = [path for digest in digests if (path := self._at(digest)).is_file() and path.stat().st_mtime < oldest]

@@ -261,7 +261,10 @@ class Proxy:
     routes: dict[str, Any] = field(default_factory=dict)
     refuses: set[int] = field(default_factory=set)
 
-    def ensure(self, routes: Any) -> None:
+    def look(self) -> None:
+        """See Nginx.look."""
+
+    def ensure(self, routes: Any, seen: Any = None) -> None:
         self.routes = {route.app: route for route in routes}
 
     def prove(self, route: Any) -> None:
