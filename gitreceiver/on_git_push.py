@@ -1,24 +1,36 @@
 """Hop 1: git push → push.received. It waits its turn, is recorded, and its build and deploy are shown to their end."""
 
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 from uuid import uuid4
 
 from gitreceiver import stories
+from gitreceiver.deleting import delete
+from gitreceiver.git.checking import Found
 from gitreceiver.git.quarantine import Quarantine
-from gitreceiver.git.receive_pack import DECLINED, Progress, RefCommand
-from gitreceiver.git.tree import Limits, commit_of, submodules
-from gitreceiver.moves import caught_up, deploying, short, stale, stands
+from gitreceiver.git.receive_pack import DECLINED, STALE, Progress, RefCommand
+from gitreceiver.moves import (
+    MAX_REFS,
+    TOO_MANY,
+    caught_up,
+    deploying,
+    occupied,
+    short,
+    stale,
+    stands,
+    to_delete,
+    unstorable,
+)
 from gitreceiver.ports import Ports
 from gitreceiver.state import App, expected
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
-from services.errors import PushlogError, Refused
+from services.errors import BadInput, PushlogError, Refused
 from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
 from services.names import shown
 
-STALE = "fetch first"
 TURN = 2.0
 """Seconds between looks while another push has its turn; its end wakes us earlier."""
 
@@ -48,29 +60,43 @@ class Pusher:
         What is only stored moves at once; the deploy branch moves when its release serves.
         """
         app = self._app()
+        verdict: dict[str, str | None] = {}
+        for gone in (command for command in commands if not command.new):
+            verdict[gone.ref] = delete(self.ports, self.cause, app, gone, quarantine.repository, progress)
+        commands = [command for command in commands if command.new]
         if deploying(app, [command.ref for command in commands]):
             app = self._turn(progress)
-        verdict: dict[str, str | None] = {}
-        fresh = []
-        for command in (caught_up(app, command, quarantine.store) for command in commands):
+        if warning := to_delete(app):
+            progress(f" !     {warning}\n".encode())
+        fresh, names = [], occupied(app)
+        first = deploying(app, [command.ref for command in commands])
+        for command in sorted(commands, key=lambda command: command.ref != first):
+            time.sleep(0)  # others have a turn
+            if command.ref == first:
+                command = caught_up(app, command, quarantine)
             if command.new == stands(app, command.ref):
                 verdict[command.ref] = None
                 progress(f"-----> {short(command.ref)} stands there already\n".encode())
+            elif reason := unstorable(names, command.ref):
+                verdict[command.ref] = reason
+            elif command.ref not in names and len(names) >= MAX_REFS:
+                verdict[command.ref] = TOO_MANY
             elif stale(app, command):
                 verdict[command.ref] = STALE
             else:
                 fresh.append(command)
+                names.add(command.ref)
         deploy = deploying(app, [command.ref for command in fresh])
         push = next((command for command in fresh if command.ref == deploy), None)
-        skipped = self._submodules(quarantine, push) if push else []
+        if push:
+            refuse_unusable(quarantine.found[push.ref])
         if fresh and app is None:
             app = self._create(progress)
         for command in fresh:
             if app and command is not push:
                 verdict[command.ref] = self._store(app.id, command, deploy, quarantine, progress)
         if app and push:
-            for path in skipped:
-                progress(f" !     {shown(path)} is a submodule; it is not fetched\n".encode())
+            tell_submodules(quarantine.found[push.ref], progress)
             verdict[push.ref] = self._deploy(app.id, push, quarantine, progress)
         return verdict
 
@@ -95,11 +121,6 @@ class Pusher:
                 progress(f"-----> Waiting for the push to {self.name} before this one\n".encode())
                 said = True
             turn = self.ports.projections.wait(turn, TURN)
-
-    def _submodules(self, quarantine: Quarantine, push: RefCommand) -> list[str]:
-        """The paths of the submodules in the pushed tree. Raises BadInput for a tree that no build could have."""
-        commit = commit_of(quarantine.store, push.new or "")
-        return submodules(quarantine.store, commit, Limits.of(self.ports.settings)) if commit else []
 
     def _create(self, progress: Progress) -> App:
         """Create the app that this is the first push to. Raises Refused when its name was taken meanwhile."""
@@ -130,6 +151,7 @@ class Pusher:
         try:
             commit(self.ports.log, self.ports.projections, decide, replace(self.cause, correlationid=id_))
         except Refused as error:
+            quarantine.repository.release(id_)
             return str(error)
         branch = short(deploy or self.ports.state.apps[app].deploy_branch or "")
         why = f"; {branch} is the deploy branch" if branch else ""
@@ -139,8 +161,7 @@ class Pusher:
     def _deploy(self, app: str, push: RefCommand, quarantine: Quarantine, progress: Progress) -> str | None:
         """Record the push and show what comes of it; returns why it was refused, or None."""
         id_ = uuid7()
-        pushed = commit_of(quarantine.store, push.new or "")
-        tree = pushed.tree.decode() if pushed else None
+        tree = quarantine.found[push.ref].tree
         quarantine.keep(id_, push.new or "")
 
         def decide() -> Decision:
@@ -172,6 +193,8 @@ class Pusher:
             raise Refused(f"app: {self.name} was destroyed meanwhile")
         if stale(known, command):
             raise Refused(STALE)
+        if reason := unstorable(occupied(known), command.ref):
+            raise Refused(reason)
         return known
 
     def _show(self, correlation: str, events: list[Recorded[Event]], progress: Progress) -> str | None:
@@ -183,6 +206,20 @@ class Pusher:
                 return DECLINED if part[1] else None
             progress(part)
         raise AssertionError("a story ends with an ending")
+
+
+def refuse_unusable(found: Found) -> None:
+    """Raise BadInput for a tree that no build could have."""
+    if found.link is not None:
+        raise BadInput(f"tree: the symlink {shown(found.link)} has no usable target; allowed is a path")
+
+
+def tell_submodules(found: Found, progress: Progress) -> None:
+    """Say which submodules of a tree are left out."""
+    for path in found.submodules:
+        progress(f" !     {shown(path)} is a submodule; it is not fetched\n".encode())
+    if found.more:
+        progress(f" !     {found.more} more submodules are not fetched\n".encode())
 
 
 def vars_of(cause: Cause) -> dict[str, str]:

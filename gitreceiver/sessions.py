@@ -13,6 +13,7 @@ from gitreceiver.git.command import parse_git_command
 from gitreceiver.git.receive_pack import receive_pack
 from gitreceiver.git.repository import repository
 from gitreceiver.git.upload_pack import upload_pack
+from gitreceiver.moves import side_by_side
 from gitreceiver.on_app_shredded import remove
 from gitreceiver.on_git_push import Pusher
 from gitreceiver.ports import Ports
@@ -53,7 +54,8 @@ def _run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None
         push(session, ports, Pusher(ports, call, cause, name))
     else:
         app = ports.state.named(name)
-        upload_pack(session, repository(ports.settings.home, app.id), refs=app.refs, head=app.deploy_branch)
+        refs = side_by_side(app.refs, app.deploy_branch)
+        upload_pack(session, repository(ports.settings.home, app.id), refs=refs, head=app.deploy_branch)
     return None
 
 

@@ -16,6 +16,7 @@ from services.events import (
     KeyRemoved,
     PushReceived,
     Recorded,
+    RefDeleted,
     RefMoved,
     RefRefused,
     ReleaseRefused,
@@ -38,7 +39,10 @@ class Key:
 
 @dataclass
 class App:
-    """An app's refs, its deploy branch once a push of it was routed, and the pushes without an outcome by their id."""
+    """An app's refs, its deploy branch once a push of it was routed, and the pushes without an outcome by their id.
+
+    `holds` are the ids under which the commits of refs that are only stored are kept, by the ref.
+    """
 
     id: str
     name: str
@@ -46,6 +50,7 @@ class App:
     refs: dict[str, str] = field(default_factory=dict)
     deploy_branch: str | None = None
     pending: dict[str, PushReceived] = field(default_factory=dict)
+    holds: dict[str, list[str]] = field(default_factory=dict)
 
 
 @dataclass
@@ -116,6 +121,9 @@ class State:
                 app.pending.pop(event.correlationid, None)
             case RefMoved() as moved:
                 self._move(app, moved, event.correlationid)
+            case RefDeleted(ref=ref):
+                app.refs.pop(ref, None)
+                app.holds.pop(ref, None)
             case _:
                 pass
 
@@ -124,6 +132,8 @@ class State:
         if moved.deploys:
             app.deploy_branch = app.deploy_branch or moved.ref
             app.pending.pop(correlation, None)
+        else:
+            app.holds.setdefault(moved.ref, []).append(correlation)
 
 
 def expected(app: App) -> dict[str, int]:

@@ -338,6 +338,13 @@ class RefMoved(AppEvent, type="ref.moved", emitter="gitreceiver", terminal=True)
     deploys: bool
 
 
+class RefDeleted(AppEvent, type="ref.deleted", emitter="gitreceiver", terminal=True):
+    """A branch or tag that pointed to `old` is gone. It is never the deploy branch."""
+
+    ref: RefField
+    old: CommitField
+
+
 class RefRefused(AppEvent, type="ref.refused", emitter="gitreceiver", terminal=True):
     """On `app/<uuid>`: the branch of a push did not move although `release` serves; `reason` is a sentence."""
 

@@ -43,6 +43,7 @@ from services.events import (
     NameFreed,
     NameTaken,
     PushReceived,
+    RefDeleted,
     RefMoved,
     RefRefused,
     ReleaseCreated,
@@ -134,6 +135,7 @@ class Life:
     image: str = ""
     number: int = 0
     current: int | None = None
+    tag: tuple[str, str] | None = None
 
     def steps(self) -> Iterator[Step]:
         """From the app's creation to its end, which may come in the middle of anything."""
@@ -301,9 +303,13 @@ class Life:
             yield from self._change("domains:add", DomainTaken(app=self.app, host=self.domains[-1]))
 
     def _tag(self) -> Iterator[Step]:
+        """A tag and its end, in turns."""
         ref, new = f"refs/tags/v{_hex(self.random, 4)}", _hex(self.random, 40)
-        moved = RefMoved(app=self.app, ref=ref, old=None, new=new, deploys=False)
-        yield self._command("git push", moved, source="gitreceiver")
+        event: Event = RefMoved(app=self.app, ref=ref, old=None, new=new, deploys=False)
+        if self.tag:
+            event = RefDeleted(app=self.app, ref=self.tag[0], old=self.tag[1])
+        self.tag = None if self.tag else (ref, new)
+        yield self._command("git push", event, source="gitreceiver")
 
 
 def _hex(random: Random, digits: int) -> str:

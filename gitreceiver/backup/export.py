@@ -14,7 +14,8 @@ from dulwich.pack import write_pack_data
 from gitreceiver.backup import images, sealing
 from gitreceiver.backup.archive import CHUNK, EVENTS, IMAGES, KEYRING, Writer
 from gitreceiver.backup.wanted import App, Wanted
-from gitreceiver.git.indexing import has_git, pack_with_git
+from gitreceiver.git.indexing import pack_with_git
+from gitreceiver.git.program import has_git
 from gitreceiver.git.repository import FOLDER, Repository, repositories
 from gitreceiver.ports import Ports
 from services import chain, disk

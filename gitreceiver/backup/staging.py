@@ -15,7 +15,8 @@ from dulwich.objects import ObjectID
 from gitreceiver.backup import images, replay, sealing
 from gitreceiver.backup.archive import BLOB, EVENTS, IMAGES, KEYRING, PACK, BadBackup, Part, Read, Reader
 from gitreceiver.backup.wanted import App, Wanted
-from gitreceiver.git.indexing import BadPack, check_connected, has_git, index_with_dulwich, index_with_git
+from gitreceiver.git.indexing import BadPack, check_connected, index
+from gitreceiver.git.program import has_git
 from gitreceiver.git.quarantine import Replay
 from gitreceiver.git.repository import FOLDER, Repository, initialised
 from services import database, disk
@@ -149,11 +150,7 @@ def _take_pack(part: Part, path: Path) -> Repository:
     disk.require(path.parent, part.size)
     repository, source = initialised(path), Replay(b"", _reading(part))
     try:
-        if has_git():
-            index_with_git(source.read, repository.objects, repository.path, part.size)
-        else:
-            with repository.store() as store:
-                index_with_dulwich(source.read_all, source.read, store, part.size)
+        index(source.read, repository.objects, repository.path, part.size, has_git())
     except BadPack as error:
         raise BadBackup(f"the backup is damaged: {part.name}: {error}") from None
     kept = sum(path.stat().st_size for path in (repository.objects / "pack").glob("*.pack"))

@@ -1,8 +1,10 @@
 """dulwich's pkt-line protocol on a Session."""
 
+import re
 import threading
 import time
 
+from dulwich.errors import GitProtocolError, HangupException
 from dulwich.protocol import SIDE_BAND_CHANNEL_PROGRESS, ReceivableProtocol
 
 from gitreceiver.session import Disconnected, Session
@@ -12,20 +14,58 @@ from services.terminal import Filter
 KEEPALIVE_SECONDS = 5.0
 FLUSH_BYTES = 64 * 1024
 MAX_COMMANDS = 1000
+MAX_BYTES = 4 << 20
+"""Of all commands together."""
+TURN_LINES = 100
 SIDE_BAND_BYTES = 65515
 
 
 class Conversation(ReceivableProtocol):
-    """Reads pkt-lines from a session and collects what is written until it is worth a packet.
+    """Reads the commands of a push from a session, and collects what is written until it is worth a packet.
 
-    Output goes out when FLUSH_BYTES are waiting, on `flush`, and before anything is read from the client.
+    Output goes out when FLUSH_BYTES are waiting, on `flush`, and before anything is read from the client. `shallow`
+    tells that a shallow clone's boundary was read.
     """
 
     def __init__(self, session: Session) -> None:
         super().__init__(self._receive, self._collect)
+        self.shallow = False
+        self._commands = self._lines = self._bytes = 0
         self._session = session
         self._out: list[bytes] = []
         self._waiting = 0
+
+    def read_pkt_line(self) -> bytes | None:
+        """The next command, None after the last. Raises Refused for too many, GitProtocolError for what is none."""
+        while (line := self._line()) is not None and line.startswith(b"shallow "):
+            self.shallow = True
+        self._commands += 1
+        if self._commands > MAX_COMMANDS + 1:
+            raise Refused(f"A push may change at most {MAX_COMMANDS} branches and tags; push fewer at once.")
+        return line
+
+    def _line(self) -> bytes | None:
+        head = self.read(4)
+        if not head:
+            raise HangupException
+        if head == b"0000":
+            return None
+        if not re.fullmatch(rb"[0-9a-fA-F]{4}", head) or (size := int(head, 16)) < 5:
+            raise GitProtocolError(f"a line begins with {head!r}, which is not a length")
+        line = self.read(size - 4)
+        self._count(len(line))
+        if len(line) < size - 4:
+            raise GitProtocolError(f"a line has {len(line)} bytes, not the {size - 4} that it says")
+        if line.count(b"\0") > (0 if self._commands else 1):
+            raise GitProtocolError("a command has a NUL byte")
+        return line
+
+    def _count(self, size: int) -> None:
+        self._lines, self._bytes = self._lines + 1, self._bytes + size
+        if self._bytes > MAX_BYTES:
+            raise Refused("A push may name at most 4 MiB of branches, tags and shallow commits; push fewer at once.")
+        if self._lines % TURN_LINES == 0:
+            time.sleep(0)  # others have a turn
 
     def _receive(self, limit: int) -> bytes:
         self.flush()
@@ -49,31 +89,13 @@ class Conversation(ReceivableProtocol):
             self._session.write(data)
 
 
-class PushConversation(Conversation):
-    """The same for a push: notes the boundary of a shallow clone, and bounds the number of ref commands."""
-
-    def __init__(self, session: Session) -> None:
-        super().__init__(session)
-        self.shallow = False
-        self._lines = 0
-
-    def read_pkt_line(self) -> bytes | None:
-        """The next command line. Raises Refused after MAX_COMMANDS of them."""
-        while (line := super().read_pkt_line()) is not None and line.startswith(b"shallow "):
-            self.shallow = True
-        self._lines += 1
-        if self._lines > MAX_COMMANDS + 1:
-            raise Refused(f"A push may change at most {MAX_COMMANDS} branches and tags; push fewer at once.")
-        return line
-
-
 class SideBand:
     """Progress to the client on side band 2, kept alive while nothing is said. A context manager.
 
     git prints it on a terminal, so what is said is made harmless to one.
     """
 
-    def __init__(self, conversation: PushConversation, enabled: bool) -> None:
+    def __init__(self, conversation: Conversation, enabled: bool) -> None:
         self._conversation = conversation
         self._open = enabled
         self._sending = threading.Lock()

@@ -8,7 +8,7 @@ from dulwich.pack import Pack
 
 OFS_DELTA, REF_DELTA = 6, 7
 SHA_BYTES = 20
-HEAD_BYTES = 128
+HEAD_BYTES = 4096
 
 
 class Sizes:

@@ -16,8 +16,10 @@ from types import TracebackType
 from dulwich.object_store import DiskObjectStore
 from dulwich.objects import ObjectID
 
-from gitreceiver.git import indexing
+from gitreceiver.git import checking, indexing, program
+from gitreceiver.git.checking import Found
 from gitreceiver.git.indexing import BadPack, Read
+from gitreceiver.git.measure import Limits
 from gitreceiver.git.repository import INCOMING, Repository, repositories
 from services import disk, files
 from services.errors import Unavailable
@@ -34,10 +36,11 @@ class Quarantine:
 
     def __init__(self, repository: Repository, with_git: bool | None = None) -> None:
         self.repository = repository
-        self._with_git = indexing.has_git() if with_git is None else with_git
+        self._with_git = program.has_git() if with_git is None else with_git
         self._store: DiskObjectStore | None = None
         self.pack: str | None = None
         """The digest of the pack file that was kept, as `sha256:<hex>`; None while there is none."""
+        self.found: dict[str, Found] = {}
         self.path = repository.incoming / os.urandom(8).hex()
         with disk.answering(repository.path):
             self.path.mkdir(mode=0o700, parents=True)
@@ -77,17 +80,26 @@ class Quarantine:
             raise BadPack("bad pack: it does not begin as one")
         if header[8:] == bytes(4):  # nothing new: a branch or tag on a commit that is here
             read_all(PACK_TRAILER)
-        elif self._with_git:
-            indexing.index_with_git(Replay(header, read).read, self.path, self.repository.path, limit)
         else:
-            replay = Replay(header, read)
-            indexing.index_with_dulwich(replay.read_all, replay.read, self.store, limit)
+            indexing.index(Replay(header, read).read, self.path, self.repository.path, limit, self._with_git)
 
     def check_connected(self, new: Sequence[str], refs: Mapping[str, str]) -> None:
         """Raise BadPack unless the whole history of the commits `new` is there. `refs` are the ones known to be."""
         if self._with_git and new:
             known = sorted({commit for commit in refs.values() if ObjectID(commit.encode()) in self.store})
             indexing.check_connected(self.path, self.repository.path, new, known)
+
+    def look(self, refs: Mapping[str, str], limits: Limits) -> dict[str, str]:
+        """Look at what refs lead to; returns which are refused, and why. `found` has the others from then on."""
+        if refs:
+            answers = checking.look(self.repository.path, self.path, refs, limits, self._with_git)
+            self.found |= {ref: answer for ref, answer in answers.items() if isinstance(answer, Found)}
+            return {ref: answer for ref, answer in answers.items() if isinstance(answer, str)}
+        return {}
+
+    def is_ancestor(self, old: str, new: str) -> bool:
+        """Whether the commit `old` is `new`, or in its history."""
+        return indexing.is_ancestor(self.path, self.repository.path, old, new, self._with_git)
 
     def keep(self, push: str, commit: str) -> None:
         """Make the objects the repository's own and hold `commit` for the push's id. Durable when it returns.

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from dulwich.errors import GitProtocolError, HangupException
 from dulwich.objects import ObjectID
 from dulwich.protocol import (
+    CAPABILITY_DELETE_REFS,
     CAPABILITY_OFS_DELTA,
     CAPABILITY_QUIET,
     CAPABILITY_REPORT_STATUS,
@@ -21,11 +22,11 @@ from dulwich.protocol import (
 from dulwich.refs import Ref
 from dulwich.server import Backend, ReceivePackHandler
 
-from gitreceiver.git.conversation import PushConversation, SideBand
+from gitreceiver.git.conversation import Conversation, SideBand
 from gitreceiver.git.indexing import BadPack, printable
+from gitreceiver.git.measure import Limits
 from gitreceiver.git.quarantine import Quarantine
 from gitreceiver.git.repository import Repository, view
-from gitreceiver.git.tree import Limits, commit_of, walk
 from gitreceiver.session import Disconnected, Session
 from services import names
 from services.errors import BadInput, PushlogError, Unavailable
@@ -34,7 +35,7 @@ from services.terminal import harmless
 
 NOTHING = "0" * 40
 DECLINED = "pre-receive hook declined"
-NO_DELETES = "deleting refs is not supported; push another commit instead"
+STALE = "fetch first"
 SHALLOW = "shallow update not allowed; run `git fetch --unshallow` and push again"
 
 
@@ -75,13 +76,15 @@ def receive_pack(
     the quarantine; unless it calls `quarantine.keep`, nothing of the push remains. A PushlogError it raises refuses
     all refs with its sentence. `refused` is told why, once, when something was refused before it was recorded.
     """
-    conversation = PushConversation(session)
+    conversation = Conversation(session)
     try:
         with repo.store() as store:
             Receiver(view(store, refs), conversation, Push(repo, refs, settings, decide, refused)).handle()
         conversation.flush()
-    except (Disconnected, HangupException):
+    except Disconnected:
         pass  # nobody is left to be told, and what was decided is recorded
+    except HangupException:
+        session.fail(BadInput("git: the client hung up before it said what to push"))
     except GitProtocolError as error:
         session.fail(BadInput(f"git: {printable(str(error))}"))
     except PushlogError as error:
@@ -105,24 +108,28 @@ class Push:
 class Receiver(ReceivePackHandler):
     """dulwich's receive-pack with our refs, our quarantine and our decision."""
 
-    def __init__(self, backend: Backend, conversation: PushConversation, push: Push) -> None:
+    def __init__(self, backend: Backend, conversation: Conversation, push: Push) -> None:
         super().__init__(backend, [""], conversation)
         self._conversation = conversation
         self._push = push
 
     def capabilities(self) -> list[bytes]:
-        """What git clients are offered; not atomic, push-options or delete-refs, which git then refuses by itself."""
+        """What git clients are offered; not atomic or push-options, which git then refuses by itself."""
         return [
             CAPABILITY_REPORT_STATUS,
             CAPABILITY_SIDE_BAND_64K,
             CAPABILITY_QUIET,
+            CAPABILITY_DELETE_REFS,
             CAPABILITY_OFS_DELTA,
             capability_object_format(self.repo.object_format.name),
             capability_agent(),
         ]
 
     def _on_pre_receive(self, client_refs: list[tuple[ObjectID, ObjectID, Ref]]) -> None:
-        """There are no hooks."""
+        """There are no hooks. Raises GitProtocolError for ids of another kind than ours."""
+        for id_ in (id_ for old, new, _ in client_refs for id_ in (old, new)):
+            if not names.matches(names.COMMIT_PATTERN, id_.decode()):
+                raise GitProtocolError(f"{id_.decode()[:64]} is not the id of a commit")
 
     def _on_post_receive(self, client_refs: list[tuple[ObjectID, ObjectID, Ref]]) -> None:
         """There are no hooks."""
@@ -176,28 +183,15 @@ class Receiver(ReceivePackHandler):
 
     def _refused_by_content(self, quarantine: Quarantine, commands: Sequence[RefCommand]) -> dict[str, str]:
         """The refs whose new commit is not there, is no commit, or has a tree that is refused."""
-        refused: dict[str, str] = {}
-        limits, seen = Limits.of(self._push.settings), set[ObjectID]()
-        present = [c for c in commands if c.new and ObjectID(c.new.encode()) in quarantine.store]
-        quarantine.check_connected([c.new for c in present if c.new], self._push.refs)
-        for command in commands:
-            if command not in present:
-                refused[command.ref] = "missing necessary objects"
-                continue
-            found = commit_of(quarantine.store, command.new or "")
-            if found is None or (command.ref.startswith("refs/heads/") and found.id.decode() != command.new):
-                refused[command.ref] = "a branch or tag must be of a commit"
-                continue
-            try:
-                for _ in walk(quarantine.store, found, limits, seen):
-                    continue
-            except BadInput as error:
-                refused[command.ref] = str(error)
-        return refused
+        wanted = {command.ref: command.new for command in commands if command.new}
+        present = {ref: new for ref, new in wanted.items() if ObjectID(new.encode()) in quarantine.store}
+        quarantine.check_connected(list(present.values()), self._push.refs)
+        absent = dict.fromkeys(wanted.keys() - present.keys(), "missing necessary objects")
+        return absent | quarantine.look(present, Limits.of(self._push.settings))
 
 
 def refused_by_name(commands: Sequence[RefCommand]) -> dict[str, str]:
-    """The refs that are refused whatever they point to: odd names, deletes, and one ref twice."""
+    """The refs that are refused whatever they point to: odd names, and one ref twice."""
     refused: dict[str, str] = {}
     seen: set[str] = set()
     for command in commands:
@@ -208,8 +202,6 @@ def refused_by_name(commands: Sequence[RefCommand]) -> dict[str, str]:
             continue
         if command.new and harmless(command.ref.encode()) != command.ref.encode():  # everyone's git prints it
             refused[command.ref] = "invalid ref name"
-        if command.new is None:
-            refused[command.ref] = NO_DELETES
         if command.ref in seen:
             refused[command.ref] = "named twice in one push"
         seen.add(command.ref)

@@ -4,6 +4,7 @@ On disk stand objects and `refs/pushlog/pushes/<id>`, which keep them from `git 
 not on disk: they are a fold of the log, given to each call as a mapping.
 """
 
+import fcntl
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -23,6 +24,7 @@ from services.names import COMMIT_PATTERN, UUID_PATTERN, matches, shown
 
 PUSHES = "refs/pushlog/pushes"
 INCOMING = "incoming"
+NOWHERE = "refs/pushlog/nowhere"
 FOLDER = "repositories"
 
 
@@ -50,6 +52,32 @@ class Repository:
             yield store
         finally:
             store.close()
+
+    @contextmanager
+    def folder(self) -> Iterator[Path]:
+        """A folder beside the objects, locked while this process lives, and gone at the end: see clean_quarantines."""
+        path = self.incoming / os.urandom(8).hex()
+        with disk.answering(self.path):
+            path.mkdir(mode=0o700, parents=True)
+        lock = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            os.close(lock)
+
+    @contextmanager
+    def view(self, refs: Mapping[str, str], head: str | None) -> Iterator[Path]:
+        """A repository of these objects with exactly these refs, HEAD pointing to the ref `head` if it is there."""
+        with self.folder() as path, disk.answering(self.path):
+            for below in ("objects/info", "refs"):
+                (path / below).mkdir(parents=True)
+            (path / "objects/info/alternates").write_text(f"{self.objects}\n")
+            (path / "HEAD").write_text(f"ref: {head if head in refs else NOWHERE}\n")
+            lines = "".join(f"{commit} {ref}\n" for ref, commit in sorted(refs.items()))
+            (path / "packed-refs").write_text(f"# pack-refs with: sorted \n{lines}")
+            yield path
 
     def hold(self, push: str, commit: str) -> None:
         """Keep `commit` and its history from being garbage-collected, durably, under the push's id."""

@@ -14,23 +14,18 @@ from io import BytesIO
 from typing import Protocol
 
 from dulwich.object_store import BaseObjectStore
-from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
+from dulwich.objects import Commit, ObjectID, Tag, Tree
 
+from gitreceiver.git.measure import MAX_NAME, MAX_PATH, unsafe
+from gitreceiver.git.measure import Limits as Limits
 from gitreceiver.git.objects import Sizes
 from services.disk import human
 from services.errors import BadInput
 from services.names import shown
-from services.settings import Settings
 
-MAX_ENTRIES = 200_000
-MAX_DEPTH = 300
-MAX_NAME = 255
-MAX_PATH = 4000
 MAX_TIME = 0o77777777777
 TURN = 0.02
 """Seconds of work after which others have a turn: a large tree is many of them."""
-HFS_IGNORED = {*range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x206A, 0x2070), 0xFEFF}
-"""Code points that HFS+ leaves out of a name: `.g\\u200cit` is `.git` to it."""
 
 
 class Sink(Protocol):
@@ -41,21 +36,6 @@ class Sink(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
-    """How large a tree may be: bytes of one file and of all, number of entries, folders within folders."""
-
-    file: int
-    total: int
-    entries: int = MAX_ENTRIES
-    depth: int = MAX_DEPTH
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Limits":
-        """The limits that the operator set."""
-        return cls(settings.file_limit, settings.tree_limit)
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
     """One entry of a tree; `path` is the whole path as the bytes git stores, `size` 0 for what is not a file."""
 
@@ -63,15 +43,6 @@ class Entry:
     mode: int
     sha: ObjectID
     size: int
-
-
-def unsafe(name: bytes) -> bool:
-    """Whether a tree entry's name could escape its folder or pass for `.git` on some file system."""
-    if name in (b"", b".", b"..") or any(byte in name for byte in b"/\\\0"):
-        return True
-    text = name.decode("utf-8", "replace")
-    visible = "".join(c for c in text if ord(c) not in HFS_IGNORED)
-    return any(form.partition(":")[0].rstrip(" .").lower() in (".git", "git~1") for form in (text, visible))
 
 
 def commit_of(store: BaseObjectStore, sha: str) -> Commit | None:
@@ -177,20 +148,6 @@ def write_tar(store: BaseObjectStore, commit: str, sink: Sink, limits: Limits) -
             else:
                 submodules.append(os.fsdecode(entry.path))
     return submodules
-
-
-def submodules(store: BaseObjectStore, commit: Commit, limits: Limits) -> list[str]:
-    """The paths of a commit's submodules.
-
-    Raises BadInput as `walk` does, and for a symlink without a usable target: `write_tar` raises nothing else.
-    """
-    found = []
-    for entry in walk(store, commit, limits):
-        if stat.S_ISLNK(entry.mode):
-            _target(store, entry)
-        elif S_ISGITLINK(entry.mode):
-            found.append(os.fsdecode(entry.path))
-    return found
 
 
 def tar_size(store: BaseObjectStore, commit: str, limits: Limits) -> int:

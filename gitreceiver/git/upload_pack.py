@@ -1,28 +1,27 @@
-"""The server's side of `git clone`, `git fetch` and `git ls-remote`. dulwich speaks the protocol.
+"""The server's side of `git clone`, `git fetch` and `git ls-remote`: a process speaks with the client.
 
-dulwich finds what the client lacks. The pack of it is made by C git where it is installed: that takes objects over as
-they lie on the disk, where dulwich unpacks and compresses each as a whole, in memory.
+It is C git where that is installed, else dulwich. It finds what the client lacks and packs it, within limits of CPU
+time; here its bytes are passed on, and what it says of a client that breaks the protocol becomes a sentence.
 """
 
-import time
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TypeVar
+import os
+import signal
+from collections.abc import Mapping
+from pathlib import Path
 
-from dulwich.errors import GitProtocolError, HangupException
-from dulwich.objects import ObjectID
-from dulwich.protocol import CAPABILITY_FILTER, CAPABILITY_NO_DONE
-from dulwich.refs import Ref
-from dulwich.server import Backend, UploadPackHandler, _ProtocolGraphWalker
-
-from gitreceiver.git.conversation import Conversation
-from gitreceiver.git.indexing import has_git, pack_with_git, printable
-from gitreceiver.git.repository import Repository, view
+from gitreceiver.git import program
+from gitreceiver.git.indexing import BIG_FILES, last_words
+from gitreceiver.git.repository import Repository
 from gitreceiver.session import Disconnected, Session
-from services.errors import BadInput
+from services.errors import BadInput, Refused
 
-T = TypeVar("T")
-TURN = 0.02
-"""Seconds of work after which others have a turn."""
+MAX_ASKED = 4 << 20
+"""Bytes of wants and haves that a client may send: some 80,000."""
+TOO_MUCH = "git: more than 4 MiB of wants and haves; fetch fewer branches at once, or clone anew"
+SLOW = "git: finding what you lack takes too long; fetch fewer branches at once, or clone anew"
+CPU_SECONDS = 600
+AS_STORED = ("-c", "pack.window=0", "-c", "pack.threads=1")
+"""Objects are sent as they lie on the disk."""
 
 
 def upload_pack(session: Session, repo: Repository, *, refs: Mapping[str, str], head: str | None = None) -> None:
@@ -30,65 +29,42 @@ def upload_pack(session: Session, repo: Repository, *, refs: Mapping[str, str], 
 
     HEAD is the ref `head`, if it is among the refs. Only what these refs reach can be asked for.
     """
-    conversation = Conversation(session)
-    try:
-        with repo.store() as store:
-            backend = view(store, refs, head)
-            handler = GitUploader(backend, conversation, repo) if has_git() else Uploader(backend, [""], conversation)
-            handler.handle()
-        conversation.flush()
-    except (Disconnected, HangupException):
-        pass  # the client has what it came for
-    except GitProtocolError as error:
-        session.fail(BadInput(f"git: {printable(str(error))}"))
+    asked = Asked(session)
+    with repo.view(refs, head) as folder, program.Program(*speaker(folder), asked.feed, CPU_SECONDS) as speaking:
+        try:
+            while data := speaking.read():
+                session.write(data)
+        except Disconnected:
+            return  # the client has what it came for
+        errors = speaking.end()
+    if asked.too_much:
+        session.fail(Refused(TOO_MUCH))
+    elif errors:
+        session.fail(Refused(SLOW) if errors == program.SLOW else BadInput(f"git: {last_words(errors)}"))
     session.exit(0)
 
 
-class Uploader(UploadPackHandler):
-    """dulwich's upload-pack. Partial clones are not offered: git then makes a full one and says so."""
-
-    def capabilities(self) -> list[bytes]:
-        """See UploadPackHandler."""
-        return [capability for capability in super().capabilities() if capability != CAPABILITY_FILTER]
-
-    @classmethod
-    def innocuous_capabilities(cls) -> Iterable[bytes]:
-        """What a client may ask for without an offer, to no effect; git asks for a filter in any case."""
-        return [*super().innocuous_capabilities(), CAPABILITY_FILTER]
+def speaker(folder: Path) -> tuple[list[str], dict[str, str]]:
+    """The command line and environment of the program that speaks for the repository in a folder."""
+    with_c = ["git", *BIG_FILES, *AS_STORED, "upload-pack", "--strict", str(folder)]
+    argv = with_c if program.has_git() else program.ours("gitreceiver.git.without_git", "upload-pack", str(folder))
+    return argv, program.environment(folder)
 
 
-class GitUploader(Uploader):
-    """The same, with the pack made by C git."""
+class Asked:
+    """What a client sends, up to a limit."""
 
-    def __init__(self, backend: Backend, conversation: Conversation, repo: Repository) -> None:
-        super().__init__(backend, [""], conversation)
-        self._disk = repo
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self.too_much = False
 
-    def handle(self) -> None:
-        """UploadPackHandler.handle but for who makes the pack, and for partial clones."""
-        walker = _ProtocolGraphWalker(self, self.repo.object_store, self.repo.get_peeled, self.repo.refs.get_symrefs)
-        wants: list[ObjectID] = []
-
-        def determine_wants(refs: Mapping[Ref, ObjectID], depth: int | None = None) -> list[ObjectID]:
-            wants.extend(walker.determine_wants(refs, depth))
-            return wants
-
-        missing = self.repo.find_missing_objects(determine_wants, walker, self.progress, get_tagged=self.get_tagged)
-        if not wants or missing is None:
-            return
-        objects = [sha for sha, _ in in_turns(missing)]
-        if not walker.handle_done(not self.has_capability(CAPABILITY_NO_DONE), self._done_received):
-            return
-        self._start_pack_send_phase()
-        pack_with_git(objects, self._disk.objects, self._disk.path, self.write_pack_data)
-        self.proto.write_pkt_line(None)
-
-
-def in_turns(items: Iterable[T]) -> Iterator[T]:
-    """The items, which take work to find; others have a turn now and then."""
-    due = time.monotonic() + TURN
-    for item in items:
-        yield item
-        if time.monotonic() > due:
-            time.sleep(0)
-            due = time.monotonic() + TURN
+    def feed(self, pid: int, stdin: int) -> None:
+        """Give a program what the client sends, and end it when that is too much."""
+        given = 0
+        while data := self._session.read(program.CHUNK):
+            given += len(data)
+            if given > MAX_ASKED:
+                self.too_much = True
+                os.kill(pid, signal.SIGKILL)
+                return
+            program.write(stdin, data)

@@ -117,15 +117,12 @@ def test_nothing_to_push_says_so_and_deploys_nothing(shared: Instance, checkout:
     assert shared.types(app).count("release.created") == before
 
 
-def test_deletes_and_odd_refs_are_refused_with_one_sentence(shared: Instance, checkout: Checkouts, app: str) -> None:
+def test_odd_refs_are_refused_with_one_sentence(shared: Instance, checkout: Checkouts, app: str) -> None:
     source = checkout(shared, ECHO)
     source.push(app)
-    source.push(app, "main:another")
     before = shared.head()
 
     for refspec, reason in (
-        (":another", "remote does not support deleting refs"),
-        (":main", "remote does not support deleting refs"),
         ("main:refs/notes/commits", "invalid ref name"),
         ("main:refs/for/main", "invalid ref name"),
         ("HEAD:refs/heads/-h", "invalid ref name"),
@@ -136,6 +133,60 @@ def test_deletes_and_odd_refs_are_refused_with_one_sentence(shared: Instance, ch
         assert refused.stderr.count("rejected]") == 1, refspec
     assert settled(shared, before) == before
     assert shared.get(app).text == "one"
+
+
+def test_branches_and_tags_but_the_deploy_branch_can_be_deleted(
+    shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
+) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    source.git("tag", "v1.0")
+    source.git("push", shared.url(app), "v1.0", "main:another", "main:third")
+    head = source.git("rev-parse", "main").stdout.strip()
+    held = len(holds(shared))
+
+    deleted = source.git("push", shared.url(app), "--delete", "another", "v1.0")
+    assert "remote: -----> another is deleted" in deleted.stderr
+    assert " - [deleted]         v1.0" in deleted.stderr
+    events = [event for event in shared.events(app) if event["type"] == "ref.deleted"]
+    assert [(event["data"]["ref"], event["data"]["old"]) for event in events] == [
+        ("refs/heads/another", head),
+        ("refs/tags/v1.0", head),
+    ]
+    assert events[0]["actor"].startswith("tester ")
+    assert events[0]["command"] == f"git-receive-pack {app}"
+    assert len(holds(shared)) == held - 2, "what only they kept is let go of"
+
+    both = source.git("push", shared.url(app), ":main", ":third", "main:fourth", check=False)
+    assert both.returncode == 1
+    sentence = f"main is the deploy branch; push another commit to it, or end the app: apps:destroy {app}"
+    assert f"! [remote rejected] main ({sentence})" in both.stderr
+    assert source.git("ls-remote", "--heads", shared.url(app)).stdout.split()[1::2] == [
+        "refs/heads/fourth",
+        "refs/heads/main",
+    ]
+    assert shared.get(app).text == "one"
+    undone = shared.ssh("log:undo", str(events[0]["position"]), check=False)
+    assert undone.stderr == f" !     undo: nothing reverses ref.deleted at position {events[0]['position']}\n"
+    Checkout.clone(app, tmp_path / "clone", shared).git("fsck", "--strict")
+
+
+def test_what_git_cannot_store_beside_a_branch_is_refused_naming_that(
+    shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
+) -> None:
+    source = checkout(shared, ECHO)
+
+    pushed = source.git("push", shared.url(app), "main:main/x", "main", "main:refs/tags/main/x", check=False)
+    assert pushed.returncode == 1
+    reason = "refs/heads/main exists; cannot create refs/heads/main/x"
+    assert f"! [remote rejected] main -> main/x ({reason})" in pushed.stderr
+    assert source.remote_ref(app, "refs/tags/main/x") == source.remote_ref(app)
+    source.push(app, "main:a/b/c")
+    refused = source.push(app, "main:a/b", check=False)
+    assert "(refs/heads/a/b/c exists; cannot create refs/heads/a/b)" in refused.stderr
+    source.git("push", shared.url(app), ":a/b/c", "main:a/b")
+    assert shared.get(app).text == "one"
+    Checkout.clone(app, tmp_path / "clone", shared)
 
 
 def test_a_good_branch_is_taken_beside_a_refused_one(shared: Instance, checkout: Checkouts, app: str) -> None:
@@ -311,7 +362,12 @@ def test_a_client_that_hangs_up_in_mid_build_does_not_stop_its_push(
     assert shared.types(app).count("build.started") == 1
 
 
+def holds(instance: Instance) -> list[Path]:
+    """What keeps objects of all apps of the instance."""
+    return list((instance.home / "repositories").glob("*.git/refs/pushlog/pushes/*"))
+
+
 def settled(instance: Instance, before: int) -> int:
-    """The head of the log but for what earlier tests' apps still had to do."""
-    late = {"release.retired"}
+    """The head of the log but for refusals, and for what earlier tests' apps still had to do."""
+    late = {"release.retired", "command.refused"}
     return max(e["position"] for e in instance.events() if e["position"] <= before or e["type"] not in late)

@@ -143,7 +143,9 @@ def decide(
     if mode == "slow":
         time.sleep(6)
     for command in commands:
-        assert command.new
+        if command.new is None:
+            REFS.of[app].pop(command.ref, None)
+            continue
         quarantine.keep(str(uuid.uuid4()), command.new)
         if command.ref.startswith("refs/heads/"):
             with (settings.home / "tree.tar").open("wb") as sink:

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from dulwich.objects import Blob, ObjectID
 
-from gitreceiver.git import indexing
+from gitreceiver.git import indexing, program
 from gitreceiver.git.indexing import BadPack
 from gitreceiver.git.quarantine import Quarantine, clean_quarantines
 from gitreceiver.git.repository import Repository, repository
@@ -80,7 +80,7 @@ def test_a_pack_that_never_ends_is_stopped_at_the_limit(repo):
 
 
 def test_a_pack_that_needs_too_much_memory_is_refused_with_that_reason(repo, monkeypatch):
-    monkeypatch.setattr(indexing, "ADDRESS_SPACE", 256 << 20)
+    monkeypatch.setattr(program, "ADDRESS_SPACE", 256 << 20)
     with pytest.raises(BadPack, match="unpacking takes more than 256 MiB of memory"):
         take(repo, endless_zeros(1 << 30, TREE), 1 << 30)
 

@@ -3,13 +3,13 @@
 import pytest
 
 from gitreceiver import keys, stories
-from gitreceiver.moves import deploying
+from gitreceiver.moves import deploying, occupied, side_by_side, to_delete, undeletable, unstorable
 from gitreceiver.state import State
 from services.blobs import Outputs
 from services.chain import Cause
 from services.decide import commit
 from services.errors import Refused
-from services.events import AppDestroyed, BuildFailed, DeployFailed, RefMoved, RoutePublished
+from services.events import AppDestroyed, BuildFailed, DeployFailed, RefDeleted, RefMoved, RoutePublished
 from tests.unit.story import APP, COMMIT, WHO, Story
 
 MAIN, FEATURE, MASTER, TAG = "refs/heads/main", "refs/heads/feature", "refs/heads/master", "refs/tags/v1"
@@ -69,6 +69,64 @@ def test_the_first_branch_that_was_deployed_is_the_deploy_branch(door):
 )
 def test_of_several_first_branches_main_or_master_is_preferred(refs, deploys):
     assert deploying(None, refs) == deploys
+
+
+def test_a_deleted_ref_stands_nowhere_and_what_it_kept_is_known_until_then(door):
+    first, second = (door.move(TAG, new, deploys=False) for new in (COMMIT, COMMIT[::-1]))
+    door.move(FEATURE, deploys=False)
+    assert door.known.holds[TAG] == [first.correlationid, second.correlationid]
+    door.record(RefDeleted(app=APP, ref=TAG, old=COMMIT[::-1]))
+    assert door.known.refs == {FEATURE: COMMIT}
+    assert list(door.known.holds) == [FEATURE]
+
+
+def test_the_deploy_branch_is_not_to_be_deleted(door):
+    door.move()
+    assert undeletable(door.known, MAIN) == (
+        "main is the deploy branch; push another commit to it, or end the app: apps:destroy hello"
+    )
+    assert undeletable(door.known, FEATURE) is None
+
+
+@pytest.mark.parametrize(
+    ("ref", "existing"),
+    [
+        (f"{MAIN}/x", MAIN),
+        (f"{MAIN}/x/y", MAIN),
+        ("refs/heads/a", "refs/heads/a/b/c"),
+        ("refs/heads/a/b", "refs/heads/a/b/c"),
+    ],
+)
+def test_a_ref_that_git_cannot_store_beside_another_is_refused_naming_that(door, ref, existing):
+    door.move()
+    door.move("refs/heads/a/b/c", deploys=False)
+    assert unstorable(occupied(door.known), ref) == f"{existing} exists; cannot create {ref}"
+
+
+def test_a_ref_of_a_push_under_way_is_taken(door):
+    door.push()
+    assert unstorable(occupied(door.known), f"{MAIN}/x") == f"{MAIN} exists; cannot create {MAIN}/x"
+
+
+@pytest.mark.parametrize("ref", [MAIN, "refs/heads/mainx", "refs/tags/main/x", "refs/heads/mai"])
+def test_a_ref_that_git_can_store_beside_the_others_is_not_refused(door, ref):
+    door.move()
+    assert unstorable(occupied(door.known), ref) is None
+
+
+def test_where_refs_stand_that_git_cannot_store_the_deploy_branch_is_shown_and_one_named_to_delete(door):
+    for ref in ("refs/heads/a/b", "refs/heads/a/b/c", "refs/heads/main/x"):
+        door.move(ref, deploys=False)
+    assert to_delete(door.known) == (
+        "git cannot store refs/heads/a/b/c beside the others; delete it: git push URL :refs/heads/a/b/c"
+    )
+    door.move("refs/heads/a")
+    door.move()
+    assert list(side_by_side(door.known.refs, door.known.deploy_branch)) == ["refs/heads/a", MAIN]
+    assert to_delete(door.known).startswith("git cannot store refs/heads/a/b and 2 more beside the others; delete it")
+    for ref in ("refs/heads/a/b", "refs/heads/a/b/c", "refs/heads/main/x"):
+        door.record(RefDeleted(app=APP, ref=ref, old=COMMIT))
+    assert to_delete(door.known) is None
 
 
 def test_a_key_enters_under_its_name_until_it_is_removed(door):
