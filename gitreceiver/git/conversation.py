@@ -35,6 +35,11 @@ class Conversation(ReceivableProtocol):
         self._out: list[bytes] = []
         self._waiting = 0
 
+    @property
+    def begun(self) -> bool:
+        """Whether the client said anything."""
+        return self._lines > 0
+
     def read_pkt_line(self) -> bytes | None:
         """The next command, None after the last. Raises Refused for too many, GitProtocolError for what is none."""
         while (line := self._line()) is not None and line.startswith(b"shallow "):

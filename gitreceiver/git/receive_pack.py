@@ -84,7 +84,9 @@ def receive_pack(
     except Disconnected:
         pass  # nobody is left to be told, and what was decided is recorded
     except HangupException:
-        session.fail(BadInput("git: the client hung up before it said what to push"))
+        if conversation.begun:  # else its own words say why
+            session.fail(BadInput("git: the client hung up before it said all that it pushes"))
+        session.exit(1)
     except GitProtocolError as error:
         session.fail(BadInput(f"git: {printable(str(error))}"))
     except PushlogError as error:
