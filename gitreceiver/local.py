@@ -81,8 +81,8 @@ class LocalWire:
         """See Wire."""
         return self._lost
 
-    def read(self, limit: int) -> bytes:
-        """See Wire."""
+    def read(self, limit: int, patience: float | None = None) -> bytes:
+        """See Wire. A local client is waited for: it belongs to who runs Pushlog."""
         if not self._rest and not self._ended:
             self._rest = self._input.get()
             self._ended = not self._rest

@@ -5,11 +5,14 @@ from dataclasses import dataclass, field
 from gitreceiver import keys
 from gitreceiver.called import Called
 from gitreceiver.refusals import Refusals
+from gitreceiver.removals import Removals
 from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.state import State
 from gitreceiver.stories import Stories
 from gitreceiver.trees import Trees
 from services.blobs import Blobs, Outputs
+from services.decide import KEY_REMOVED
+from services.errors import Refused
 from services.eventlog import EventLog
 from services.keyring import Keyring
 from services.platform import Platform
@@ -34,11 +37,19 @@ class Ports:
     outputs: Outputs
     refusals: Refusals
     called: Called
+    removals: Removals = field(default_factory=Removals)
     limits: DoorLimits = field(default_factory=DoorLimits)
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
         """The name of a key that may enter, or None."""
         return keys.authorized(self.state, fingerprint, public_key)
+
+    def key_version(self, actor: str) -> int:
+        """The version of the stream of an actor's key, 0 for `local`. Raises Refused when the key may not enter."""
+        _, _, fingerprint = actor.partition(" ")
+        if fingerprint and fingerprint not in self.state.keys:
+            raise Refused(KEY_REMOVED)
+        return self.state.key_versions.get(fingerprint, 0)
 
     def url(self, host: str) -> str:
         """Where a host is reached."""
@@ -48,10 +59,11 @@ class Ports:
 
 def build(platform: Platform) -> Ports:
     """The ports of this process."""
-    state, stories, called = State(), Stories(), Called()
+    state, stories, called, removals = State(), Stories(), Called(), Removals()
     platform.projections.add(state)
     platform.projections.add(called)
     platform.projections.listen(stories)
+    platform.projections.listen(removals)
     refusals = Refusals(platform.log)
     platform.endings.append(refusals.record_all)
     return Ports(
@@ -67,4 +79,5 @@ def build(platform: Platform) -> Ports:
         outputs=platform.outputs,
         refusals=refusals,
         called=called,
+        removals=removals,
     )

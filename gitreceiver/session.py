@@ -9,7 +9,7 @@ import shlex
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from services.errors import BadInput, PushlogError
+from services.errors import BadInput, PushlogError, Refused
 from services.terminal import Filter, redrawn, visible
 
 LINE_LIMIT = 8 * 1024
@@ -27,8 +27,11 @@ class Wire(Protocol):
     def closed(self) -> bool:
         """Whether the client is gone, or has its exit code."""
 
-    def read(self, limit: int) -> bytes:
-        """At least 1 and at most `limit` bytes; empty once the client has sent all."""
+    def read(self, limit: int, patience: float | None = None) -> bytes:
+        """At least 1 and at most `limit` bytes; empty once the client has sent all.
+
+        Raises TimeoutError when none came for `patience` seconds.
+        """
 
     def write(self, data: bytes, *, error: bool) -> None:
         """Send to the client's stdout, or stderr. Raises Disconnected when it is gone."""
@@ -44,7 +47,7 @@ class Session:
     `line` is the command as it came, `argv` its words. `user` is the SSH user name (any is accepted) or the local
     user's; `actor` is `local`, or a key's name and fingerprint; `origin` is `local`, or `ip:port`.
     `columns` is the terminal's width when `tty`; `passphrase` came beside the words. `piped`: stdout is known to be no
-    terminal; SSH clients do not say what is at their end.
+    terminal; SSH clients do not say what is at their end. `patience`: the seconds that input is waited for.
     """
 
     wire: Wire
@@ -57,6 +60,7 @@ class Session:
     columns: int = 80
     passphrase: str | None = field(default=None, repr=False)
     piped: bool = False
+    patience: float | None = None
     ended: bool = field(default=False, init=False)
     _out: Filter = field(default_factory=Filter, init=False, repr=False)
     _err: Filter = field(default_factory=Filter, init=False, repr=False)
@@ -67,13 +71,20 @@ class Session:
         return self.ended or self.wire.closed
 
     def read(self, limit: int = 65536) -> bytes:
-        """Up to `limit` bytes of the client's input, waiting for the first; empty at its end."""
-        return self.wire.read(limit)
+        """Up to `limit` bytes of the client's input, waiting for the first; empty at its end.
+
+        A client that is waited for in vain has its session ended. Raises Disconnected then.
+        """
+        try:
+            return self.wire.read(limit, self.patience)
+        except TimeoutError:
+            self.fail(Refused(f"input: no byte came for {self.patience:g} seconds; send it again"))
+            raise Disconnected("the client sent nothing") from None
 
     def read_all(self, limit: int) -> bytes:
         """The whole of the client's input. Raises BadInput when it is longer than `limit` bytes."""
         chunks, room = [], limit
-        while chunk := self.wire.read(65536):
+        while chunk := self.read():
             room -= len(chunk)
             if room < 0:
                 raise BadInput(f"stdin: longer than {limit} bytes; allowed are at most {limit}")

@@ -33,7 +33,8 @@ def run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
 
 
 def _run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None:
-    cause = Cause("gitreceiver", session.actor, session.origin, dispatch.masked(session.argv), uuid7())
+    key = ports.key_version(session.actor)
+    cause = Cause("gitreceiver", session.actor, session.origin, dispatch.masked(session.argv), uuid7(), key_version=key)
 
     def failed(command: Command | None, error: PushlogError) -> None:
         if refusals.counts(command, error):
@@ -49,6 +50,7 @@ def _run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None
             return dispatch.run(SessionContext(session, ports, call, cause, events), session.argv, failed)
     verb, name = asked
     cause = replace(cause, command=f"{verb} {name}")  # no word of it is a secret
+    session.patience = ports.limits.input_seconds
     ports.projections.catch_up()
     if verb == "git-receive-pack":
         push(session, ports, Pusher(ports, call, cause, name))

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from services.errors import BrokenLog
-from services.events import Event, Recorded, decode
+from services.events import Event, Recorded, decode, key_stream
 
 GENESIS = "0" * 64
 PAGE = 250
@@ -47,7 +47,8 @@ class Cause:
     """Why something is appended: the service that does it, who asked for it from where, and what it follows from.
 
     `command` is the command line with secrets masked. `correlationid` names the whole story (one push, one command),
-    `causationid` the event that asked for this one.
+    `causationid` the event that asked for this one. `key_version` is the version of the asker's key's stream when they
+    asked, and not recorded: what a command records is refused when that key was removed since.
     """
 
     source: str
@@ -56,6 +57,12 @@ class Cause:
     command: str = ""
     correlationid: str = ""
     causationid: str = ""
+    key_version: int = 0
+
+    @property
+    def authority(self) -> dict[str, int]:
+        """What an append for this asker expects beside what was decided on."""
+        return {key_stream(self.actor.partition(" ")[2]): self.key_version} if self.key_version else {}
 
     @classmethod
     def after(cls, source: str, trigger: Recorded[Event]) -> "Cause":

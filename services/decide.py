@@ -6,12 +6,13 @@ from dataclasses import dataclass, field, replace
 
 from services.chain import Cause, Draft
 from services.claims import Claims
-from services.errors import Conflict, LeaseLost
+from services.errors import Conflict, LeaseLost, Refused
 from services.eventlog import EventLog, Lease
 from services.events import Event, Recorded, work_stream
 from services.projections import Projections
 
 TRIES = 10
+KEY_REMOVED = "This key was removed and may not enter any more."
 
 
 @dataclass(frozen=True)
@@ -29,7 +30,8 @@ def commit(
 
     A process decides one thing at a time, so `decide` must not wait for anything. Returns what was recorded, and the
     state has taken it in; for a command that arrived before, and was recorded, that is what was recorded then: in one
-    story a service records one command. Raises what `decide` raises, or Conflict after TRIES.
+    story a service records one command. Raises what `decide` raises, Refused when the asker's key was removed since, or
+    Conflict after TRIES.
     """
     with projections.deciding:
         for _ in range(TRIES):
@@ -40,8 +42,10 @@ def commit(
             if not decision.drafts:
                 return []
             try:
-                recorded = log.append(decision.drafts, cause, expect=decision.expect)
+                recorded = log.append(decision.drafts, cause, expect={**decision.expect, **cause.authority})
             except Conflict as error:
+                if error.stream in cause.authority:
+                    raise Refused(KEY_REMOVED) from None
                 conflict = error
                 continue
             projections.catch_up()

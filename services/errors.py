@@ -38,6 +38,10 @@ class WouldRecord(PushlogError):
 class Conflict(PushlogError):
     """An append expected a stream at a version that it no longer has; the sentence names the current one."""
 
+    def __init__(self, sentence: str, stream: str = "") -> None:
+        super().__init__(sentence)
+        self.stream = stream
+
 
 class LeaseLost(PushlogError):
     """The work was taken over by another holder; nothing of the late result is recorded."""

@@ -212,7 +212,7 @@ def check_versions(expect: Mapping[str, int], versions: Mapping[str, int]) -> No
     for stream, version in expect.items():
         current = versions.get(stream, 0)
         if current != version:
-            raise Conflict(f"{stream} is at version {current}, not {version}")
+            raise Conflict(f"{stream} is at version {current}, not {version}", stream)
 
 
 def refuse_events(head: Head) -> Head:

@@ -74,7 +74,10 @@ class Conversation(ReceivableProtocol):
 
     def _receive(self, limit: int) -> bytes:
         self.flush()
-        return self._session.read(limit)
+        try:
+            return self._session.read(limit)
+        except Disconnected:  # as if the client had hung up, which dulwich and git's programs know
+            return b""
 
     def _collect(self, data: bytes) -> None:
         self._out.append(data)

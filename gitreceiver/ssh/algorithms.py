@@ -1,10 +1,14 @@
-"""Which algorithms the SSH door speaks, and which keys it takes.
+"""Which algorithms the SSH door speaks, which keys it takes, and what else it does not do.
 
 No finite-field key exchange: one of 4096 bits takes ten times the time of one on a curve, and costs a client nothing.
 """
 
+from typing import Any
+
 import asyncssh
 from asyncssh.kex import get_kex_algs
+
+from gitreceiver.ssh.limits import DoorLimits
 
 KEX = (
     "mlkem768x25519-sha256",
@@ -30,10 +34,31 @@ SIGNATURES = (
 RSA_BITS = 2048
 
 
-def offered_exchanges() -> list[str]:
-    """The key exchanges that this machine can do."""
+def options(limits: DoorLimits) -> dict[str, Any]:
+    """The server options of `asyncssh.listen`: public keys only, modern algorithms, nothing but exec."""
     known = {name.decode() for name in get_kex_algs()}
-    return [name for name in KEX if name in known]
+    return {
+        "kex_algs": [name for name in KEX if name in known],
+        "encryption_algs": list(CIPHERS),
+        "mac_algs": list(MACS),
+        "compression_algs": None,
+        "signature_algs": list(SIGNATURES),
+        "public_key_auth": True,
+        "password_auth": False,
+        "kbdint_auth": False,
+        "host_based_auth": False,
+        "gss_host": None,
+        "x509_trusted_certs": None,
+        "agent_forwarding": False,
+        "x11_forwarding": False,
+        "line_editor": False,
+        "allow_scp": False,
+        "encoding": None,
+        "login_timeout": limits.login_seconds,
+        "keepalive_interval": limits.keepalive_seconds,
+        "config": None,
+        "server_version": "Pushlog",
+    }
 
 
 def openssh(key: asyncssh.SSHKey) -> str:

@@ -1,7 +1,9 @@
 """The SSH door as a nameko entrypoint: each exec request becomes one worker with a Session."""
 
 import logging
+import resource
 import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol, TypeVar, cast
 
@@ -10,10 +12,13 @@ import eventlet
 from eventlet.asyncio import spawn_for_awaitable
 from nameko.extensions import Entrypoint
 
+from gitreceiver.removals import Removals
 from gitreceiver.session import Session
+from gitreceiver.ssh.algorithms import options
 from gitreceiver.ssh.hostkey import host_key
 from gitreceiver.ssh.limits import DoorLimits
-from gitreceiver.ssh.server import Authorize, SshServer, options
+from gitreceiver.ssh.server import Authorize, SshServer
+from gitreceiver.ssh.shares import may_take, refusal
 from gitreceiver.ssh.startups import Exchanges, Startups
 from gitreceiver.ssh.wire import SshWire
 from services.errors import PushlogError, Refused
@@ -22,7 +27,7 @@ from services.settings import Settings
 log = logging.getLogger("pushlog")
 F = TypeVar("F", bound=Callable[..., Any])
 
-SESSIONS_AT_ONCE = 256
+FILES = 65536
 STOP_SECONDS = 5.0
 
 
@@ -31,6 +36,7 @@ class DoorPorts(Protocol):
 
     settings: Settings
     limits: DoorLimits
+    removals: Removals
     authorized_key: Authorize
 
 
@@ -43,7 +49,7 @@ class Sessions(Entrypoint):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(expected_exceptions=(PushlogError,), **kwargs)
-        self.working: set[int] = set()
+        self.working: dict[int, Session] = {}
 
     @property
     def ports(self) -> DoorPorts:
@@ -52,18 +58,18 @@ class Sessions(Entrypoint):
 
     def work(self, session: Session) -> None:
         """Run the session's command in a worker; waits while all workers are busy."""
-        self.working.add(id(session))
+        self.working[id(session)] = session
         try:
             self.container.spawn_worker(self, (session,), {}, handle_result=self._finish)
         except Exception:
-            self.working.discard(id(session))
+            self.working.pop(id(session), None)
             session.fail(Refused("Pushlog is stopping; try again in a moment."))
             raise
 
     def _finish(self, worker: Any, result: Any, exc_info: Any) -> tuple[Any, Any]:
         """End the session of a worker that returned or raised."""
         session: Session = worker.args[0]
-        self.working.discard(id(session))
+        self.working.pop(id(session), None)
         try:
             if exc_info:
                 session.fail(exc_info[1])
@@ -85,7 +91,7 @@ class Door(Sessions):
 
     def __init__(self, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self._connections: set[SshServer] = set()
+        self._connections: dict[SshServer, None] = {}  # the oldest first
         self._wires: set[SshWire] = set()
         self._listener: asyncssh.SSHAcceptor | None = None
 
@@ -94,6 +100,8 @@ class Door(Sessions):
         settings, self.limits = self.ports.settings, self.ports.limits
         self._startups: Startups[SshServer] = Startups(self.limits)
         self.exchanges = Exchanges(self.limits, time.monotonic)
+        self.ports.removals.tell(self._removed)
+        allow_files(FILES)
         # At its info level AsyncSSH logs command lines, and a command line may carry a secret.
         asyncssh.set_log_level(logging.WARNING)
         self._listener = spawn_for_awaitable(
@@ -125,6 +133,12 @@ class Door(Sessions):
         for server in list(self._connections):
             server.hang_up()
 
+    def _removed(self, fingerprint: str) -> None:
+        """A key was removed: what it opened ends, and so does who just now proves to have it."""
+        for server in list(self._connections):
+            if fingerprint in server.keys:
+                server.expel()
+
     # What a connection asks of the door: see server.py, House.
 
     def authorize(self, fingerprint: str, public_key: str) -> str | None:
@@ -133,22 +147,32 @@ class Door(Sessions):
 
     def entered(self, server: SshServer) -> None:
         """See House."""
-        self._connections.add(server)
+        self._connections[server] = None
         if (surplus := self._startups.enter(server, server.source)) is not None:
             surplus.hang_up()
 
-    def authenticated(self, server: SshServer) -> None:
-        """See House."""
+    def authenticated(self, server: SshServer) -> str:
+        """See House. Beyond its share a key loses its oldest connection on which no command runs."""
         self._startups.leave(server)
+        others = [other for other in self._connections if other.is_logged_in and other is not server]
+        if may_take(server.fingerprint, Counter(other.fingerprint for other in others), self.limits.connections):
+            return ""
+        mine = [other for other in others if other.fingerprint == server.fingerprint]
+        if idle := next((other for other in mine if other.is_idle), None):
+            idle.end("a newer connection of this key took its place")
+            return ""
+        return f"This key has {len(mine)} connections open, which is its share; wait for a command on them to end."
 
     def left(self, server: SshServer) -> None:
         """See House."""
-        self._connections.discard(server)
+        self._connections.pop(server, None)
         self._startups.leave(server)
 
-    def has_room(self) -> bool:
+    def refusal(self, server: SshServer, open_sessions: int) -> str:
         """See House. A worker whose client left still counts."""
-        return max(len(self._wires), len(self.working)) < SESSIONS_AT_ONCE
+        held = {id(wire): wire.key for wire in self._wires}
+        held |= {id(session.wire): getattr(session.wire, "key", "") for session in self.working.values()}
+        return refusal(server.fingerprint, Counter(held.values()), open_sessions, self.limits)
 
     def opened(self, wire: SshWire) -> None:
         """See House."""
@@ -157,6 +181,14 @@ class Door(Sessions):
     def closed(self, wire: SshWire) -> None:
         """See House."""
         self._wires.discard(wire)
+
+
+def allow_files(most: int) -> None:
+    """Let this process have `most` files and connections open, or as many as the machine allows."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    allowed = most if hard == resource.RLIM_INFINITY else min(most, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
 
 
 def door(method: F) -> F:

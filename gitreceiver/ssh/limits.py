@@ -29,3 +29,16 @@ class DoorLimits:
     """A login that fails counts as so many key exchanges more."""
     addresses: int = 4096
     """Addresses that are remembered."""
+    sessions: int = 256
+    """Sessions at once; a key has at most as many as are left free, so half when it is alone."""
+    sessions_per_connection: int = 32
+    connections: int = 512
+    """Connections that have logged in, shared like sessions."""
+    keepalive_seconds: float = 30.0
+    """Between questions to a silent client; the fourth without an answer ends the connection."""
+    input_seconds: float = 60.0
+    """A git client that owes bytes and sends none for so long is given up."""
+    idle_seconds: float = 600.0
+    """For a connection on which no command runs, and for other input that a command waits for."""
+    farewell_seconds: float = 0.3
+    """From the removal of a key until its sessions end, in which an answer under way arrives; then until all ends."""

@@ -4,26 +4,27 @@ Who it is, is the key that verified a signature. AsyncSSH asks about a key that 
 asked proves nothing. No shell, no subsystem, no forwarding of any kind: only exec requests, which become Sessions.
 """
 
+import asyncio
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
+from typing import Protocol
 
 import asyncssh
 
 from gitreceiver.session import Session, split_line
-from gitreceiver.ssh import algorithms, startups
+from gitreceiver.ssh import startups
 from gitreceiver.ssh.algorithms import SIGNATURES, openssh, signature_algorithm, weakness
 from gitreceiver.ssh.guard import Guard
+from gitreceiver.ssh.idle import Idle
 from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.ssh.seldom import Seldom
 from gitreceiver.ssh.wire import SshWire, in_green
+from services.decide import KEY_REMOVED
 from services.errors import BadInput, PushlogError, Refused
 
 log = logging.getLogger("pushlog.ssh")
 log.addFilter(Seldom(60, 60.0))
 
-SESSIONS_PER_CONNECTION = 32
-KEEPALIVE_SECONDS = 30
 NO_SHELL = "Pushlog takes git pushes and commands, and has no shell; try: ssh … help"
 
 Authorize = Callable[[str, str], str | None]
@@ -40,14 +41,14 @@ class House(Protocol):
     def entered(self, server: "SshServer") -> None:
         """A client connected; another one may have to go."""
 
-    def authenticated(self, server: "SshServer") -> None:
-        """The client proved who it is."""
+    def authenticated(self, server: "SshServer") -> str:
+        """The client proved who it is. Returns why nothing may run on this connection, or an empty text."""
 
     def left(self, server: "SshServer") -> None:
         """The client's connection is gone."""
 
-    def has_room(self) -> bool:
-        """Whether one more session may begin."""
+    def refusal(self, server: "SshServer", open_sessions: int) -> str:
+        """Why no further session may begin on a connection with so many, or an empty text."""
 
     def opened(self, wire: SshWire) -> None:
         """A session's channel is open."""
@@ -59,48 +60,32 @@ class House(Protocol):
         """Run the session's command."""
 
 
-def options(limits: DoorLimits) -> dict[str, Any]:
-    """The server options of `asyncssh.listen`: public keys only, modern algorithms, nothing but exec."""
-    return {
-        "kex_algs": algorithms.offered_exchanges(),
-        "encryption_algs": list(algorithms.CIPHERS),
-        "mac_algs": list(algorithms.MACS),
-        "compression_algs": None,
-        "signature_algs": list(SIGNATURES),
-        "public_key_auth": True,
-        "password_auth": False,
-        "kbdint_auth": False,
-        "host_based_auth": False,
-        "gss_host": None,
-        "x509_trusted_certs": None,
-        "agent_forwarding": False,
-        "x11_forwarding": False,
-        "line_editor": False,
-        "allow_scp": False,
-        "encoding": None,
-        "login_timeout": limits.login_seconds,
-        "keepalive_interval": KEEPALIVE_SECONDS,
-        "config": None,
-        "server_version": "Pushlog",
-    }
-
-
 class SshServer(asyncssh.SSHServer):
-    """One connection's login and requests. `origin` is the client's `ip:port`, `source` the address it counts as."""
+    """One connection's login and requests.
+
+    `origin` is the client's `ip:port`, `source` the address it counts as; `fingerprint` is that of the key that logged
+    in, `keys` are all that a login was tried with until then.
+    """
 
     def __init__(self, house: House) -> None:
         self._house = house
         self.limits = house.limits
         self._failed_tries = 0
-        self._sessions = 0
         self._conn: asyncssh.SSHServerConnection | None = None
         self._guard: Guard | None = None
-        self._fingerprint = self._public_key = ""
+        self._wires: set[SshWire] = set()
+        self._running: set[SshWire] = set()
+        self._refused = 0
+        self._refusal = ""
+        self._idle: Idle | None = None
+        self.keys: set[str] = set()
+        self.fingerprint = self._public_key = ""
         self.source = self.origin = "unknown"
 
     def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
         """See asyncssh.SSHServer."""
         self._conn = conn
+        self._loop = asyncio.get_running_loop()
         if peer := conn.get_extra_info("peername"):
             host, port = peer[:2]
             self.source = startups.source(host)
@@ -112,20 +97,25 @@ class SshServer(asyncssh.SSHServer):
         """See asyncssh.SSHServer."""
         if self._guard:
             self._guard.left()
+        if self._idle:
+            self._idle.stop()
         self._house.left(self)
-        if self._failed_tries and not self._fingerprint:
+        if self._failed_tries and not self.fingerprint:
             self._house.exchanges.failed(self.source)
 
     def auth_completed(self) -> None:
         """See asyncssh.SSHServer."""
         if self._guard:
             self._guard.logged_in()
+        self.keys = {self.fingerprint}
         self._house.exchanges.succeeded(self.source)
-        self._house.authenticated(self)
+        self._refusal = self._house.authenticated(self)
+        self._idle = Idle(self.end)
+        self._idle.begin(self.limits.exchange_seconds if self._refusal else self.limits.idle_seconds)
 
     def turn(self) -> float | None:
         """See guard.Watch: before the login the address counts, after it the key."""
-        return self._house.exchanges.wait(self._fingerprint or self.source)
+        return self._house.exchanges.wait(self.fingerprint or self.source)
 
     def tried(self, method: str) -> None:
         """See guard.Watch."""
@@ -136,6 +126,30 @@ class SshServer(asyncssh.SSHServer):
     def ended(self, reason: str) -> None:
         """See guard.Watch."""
         log.info("ssh %s: disconnected: %s", self.origin, reason)
+
+    @property
+    def is_logged_in(self) -> bool:
+        """Whether its login has come to an end."""
+        return self._idle is not None
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no command runs on it, for a moment at least."""
+        return self._idle is not None and self._idle.lasts
+
+    def expel(self) -> None:
+        """The key was removed: an answer under way may arrive, then the sessions end with a sentence, then all does."""
+        self._loop.call_later(self.limits.farewell_seconds, self._dismiss)
+        self._loop.call_later(2 * self.limits.farewell_seconds, self.end, "the key was removed")
+
+    def _dismiss(self) -> None:
+        for wire in list(self._wires):
+            wire.dismiss(KEY_REMOVED)
+
+    def end(self, reason: str) -> None:
+        """Disconnect and say why."""
+        if self._guard:
+            self._guard.end(reason)
 
     def hang_up(self) -> None:
         """Drop the connection."""
@@ -149,6 +163,7 @@ class SshServer(asyncssh.SSHServer):
     async def validate_public_key(self, username: str, key: asyncssh.SSHKey) -> bool:
         """Whether `key` may enter, provided that it then verifies a signature."""
         fingerprint, public_key = key.get_fingerprint(), openssh(key)
+        self.keys.add(fingerprint)
         reason = weakness(key)
         if not reason and await in_green(self._house.authorize, fingerprint, public_key) is None:
             reason = "is not known"
@@ -165,7 +180,7 @@ class SshServer(asyncssh.SSHServer):
             if not verify(data, signature):
                 self._failed(fingerprint, "sent a signature that does not verify")
                 return False
-            self._fingerprint, self._public_key = fingerprint, public_key
+            self.fingerprint, self._public_key = fingerprint, public_key
             return True
 
         key.verify = verify_and_note  # type: ignore[method-assign, assignment]
@@ -175,30 +190,47 @@ class SshServer(asyncssh.SSHServer):
         log.info("ssh %s: key %s %s", self.origin, fingerprint, reason)
 
     def session_requested(self) -> SshWire:
-        """See asyncssh.SSHServer."""
-        if self._sessions >= SESSIONS_PER_CONNECTION or not self._house.has_room():
+        """See asyncssh.SSHServer. A refusal is a sentence in the session, unless very many sessions are refused."""
+        if self._refused >= self.limits.sessions_per_connection:
             raise asyncssh.ChannelOpenError(asyncssh.OPEN_RESOURCE_SHORTAGE, "too many sessions; try again later")
-        self._sessions += 1
-        wire = SshWire(self._run, self._channel_closed)
-        self._house.opened(wire)
+        refusal = self._refusal or self._house.refusal(self, len(self._wires))
+        wire = SshWire(self._run, self._channel_closed, self.fingerprint, refusal)
+        if refusal:
+            self._refused += 1
+        else:
+            self._wires.add(wire)
+            self._house.opened(wire)
         return wire
 
     def _channel_closed(self, wire: SshWire) -> None:
-        self._sessions -= 1
+        if wire.refusal:
+            self._refused -= 1
+            return
+        self._wires.discard(wire)
         self._house.closed(wire)
+        if wire in self._running:
+            self._running.discard(wire)
+            if self._idle and not self._running:
+                self._idle.begin(self.limits.idle_seconds)
 
     def _run(self, wire: SshWire, line: str | None) -> None:
         """Run one request in a green thread. The key is asked for again: it may have been removed since its login."""
-        name = self._house.authorize(self._fingerprint, self._public_key)
-        actor = f"{name} {self._fingerprint}"
+        name = self._house.authorize(self.fingerprint, self._public_key)
+        actor = f"{name} {self.fingerprint}"
         session = Session(wire, [], line or "", wire.user, actor, self.origin, wire.tty, wire.columns)
+        session.patience = self.limits.idle_seconds
         try:
             if name is None:
-                raise Refused("This key was removed and may not enter any more.")
+                raise Refused(KEY_REMOVED)
+            if wire.refusal:
+                raise Refused(wire.refusal)
             if line is None:
                 raise BadInput(NO_SHELL)
             session.argv = split_line(line)
         except PushlogError as error:
             session.fail(error)
         else:
+            if self._idle and not wire.closed:
+                self._running.add(wire)
+                self._idle.stop()
             self._house.work(session)

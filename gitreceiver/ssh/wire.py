@@ -7,8 +7,10 @@ side wait, so memory stays flat however large a push is.
 
 import asyncio
 import logging
+import time
 from collections import deque
 from collections.abc import Callable
+from contextlib import suppress
 from typing import TypeVar
 
 import asyncssh
@@ -37,9 +39,10 @@ class Bell:
         event, self._event = self._event, Event()
         event.send()
 
-    def wait(self) -> None:
-        """Wait for the next ring."""
-        self._event.wait()
+    def wait(self, seconds: float | None = None) -> None:
+        """Wait for the next ring, at most `seconds`."""
+        with eventlet.Timeout(seconds, False):
+            self._event.wait()
 
 
 async def in_green(call: Callable[..., T], *args: object) -> T:
@@ -61,9 +64,19 @@ async def in_green(call: Callable[..., T], *args: object) -> T:
 
 
 class SshWire(asyncssh.SSHServerSession[bytes]):
-    """One channel. `start(wire, line)` is called in a green thread for an exec request, with None for a shell."""
+    """One channel. `start(wire, line)` is called in a green thread for an exec request, with None for a shell.
 
-    def __init__(self, start: "Callable[[SshWire, str | None], None]", closed: "Callable[[SshWire], None]") -> None:
+    `key` is the fingerprint of whose it is. `refusal` is what it is answered with, whatever it asks for.
+    """
+
+    def __init__(
+        self,
+        start: "Callable[[SshWire, str | None], None]",
+        closed: "Callable[[SshWire], None]",
+        key: str,
+        refusal: str = "",
+    ) -> None:
+        self.key, self.refusal = key, refusal
         self._start = start
         self._on_closed = closed
         self._chan: asyncssh.SSHServerChannel[bytes] | None = None
@@ -154,6 +167,17 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
             self._bell.ring()
         return lines
 
+    def dismiss(self, sentence: str) -> None:
+        """End the session with a sentence, whatever its worker does."""
+        if self._chan and not self._lost:
+            with suppress(OSError):
+                end = "\r\n" if self.tty else "\n"
+                kind = None if self.tty else asyncssh.EXTENDED_DATA_STDERR
+                self._chan.write(f" !     {sentence}{end}".encode(), kind)
+                self._chan.exit(1)
+        self._lost = True
+        self._bell.ring()
+
     def _interrupt(self) -> None:
         """The person pressed Ctrl-C: to the worker it is as if they had hung up."""
         self._lost = True
@@ -183,12 +207,16 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
         """See Wire."""
         return self._lost
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int, patience: float | None = None) -> bytes:
         """See Wire."""
+        began = time.monotonic()
         while not self._chunks:
             if self._eof or self._lost:
                 return b""
-            self._bell.wait()
+            rest = None if patience is None else began + patience - time.monotonic()
+            if rest is not None and rest <= 0:
+                raise TimeoutError
+            self._bell.wait(rest)
         chunk = self._chunks.popleft()
         if len(chunk) > limit:
             self._chunks.appendleft(chunk[limit:])

@@ -38,6 +38,7 @@ from gitreceiver.git.repository import repository
 from gitreceiver.git.tree import Limits, write_tar
 from gitreceiver.git.upload_pack import upload_pack
 from gitreceiver.local import local
+from gitreceiver.removals import Removals
 from gitreceiver.session import Disconnected, Session
 from gitreceiver.ssh.door import door
 from gitreceiver.ssh.limits import DoorLimits
@@ -48,6 +49,7 @@ from services.settings import Settings
 class Ports:
     settings: Settings
     limits: DoorLimits
+    removals: Removals
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:
         for line in (self.settings.home / "authorized").read_text().splitlines():
@@ -176,14 +178,28 @@ class Harness:
     @door
     @local
     def session(self, session: Session) -> int:
+        if session.argv[0] == "remove":
+            return self.remove(session.argv[1])
         wanted = parse_git_command(session.argv)
         if wanted:
+            session.patience = self.ports.limits.input_seconds
             return git(session, self.ports.settings, *wanted)
         command = COMMANDS.get(session.argv[0])
         if command is None:
             session.write_err(b" !     no such command\n")
             return 1
         return command(session)
+
+    def remove(self, name: str) -> int:
+        """Remove the key called `name`, as the log's reader tells of it."""
+        authorized = self.ports.settings.home / "authorized"
+        lines = authorized.read_text().splitlines(keepends=True)
+        authorized.write_text("".join(line for line in lines if line.split()[0] != name))
+        for line in lines:
+            if line.split()[0] == name:
+                key = asyncssh.import_public_key(line.partition(" ")[2])
+                self.ports.removals.removed(key.get_fingerprint())
+        return 0
 
 
 def main() -> None:
@@ -194,7 +210,7 @@ def main() -> None:
     settings = Settings(home=home, ssh_port=int(sys.argv[2]), ssh_bind="127.0.0.1", **given)
     clean_quarantines(home)
     local_door.HELLO_SECONDS = 3.0
-    container = ServiceContainer(Harness, {"harness": Ports(settings, limits), "max_workers": 300})
+    container = ServiceContainer(Harness, {"harness": Ports(settings, limits, Removals()), "max_workers": 300})
     container.start()
     get_hub().loop.add_signal_handler(signal.SIGTERM, eventlet.spawn_n, container.stop)
     print("ready", flush=True)

@@ -19,7 +19,9 @@ class Wire:
         self.sent: list[tuple[bytes, bool]] = []
         self.codes: list[int] = []
 
-    def read(self, limit: int) -> bytes:
+    def read(self, limit: int, patience: float | None = None) -> bytes:
+        if patience and not self.chunks:
+            raise TimeoutError
         chunk = self.chunks.pop(0) if self.chunks else b""
         if len(chunk) > limit:
             self.chunks.insert(0, chunk[limit:])
@@ -84,6 +86,16 @@ def test_all_of_the_input_is_read_up_to_a_limit() -> None:
     assert session(Wire(b"ab", b"cd")).read_all(4) == b"abcd"
     with pytest.raises(BadInput, match="longer than 3 bytes"):
         session(Wire(b"ab", b"cd")).read_all(3)
+
+
+def test_input_that_stops_ends_the_session_and_is_not_taken_for_the_whole_of_it() -> None:
+    wire = Wire(b"half of ")
+    waiting = session(wire)
+    waiting.patience = 60.0
+    with pytest.raises(Disconnected):
+        waiting.read_all(100)
+    assert wire.sent == [(b" !     input: no byte came for 60 seconds; send it again\n", True)]
+    assert wire.codes == [1]
 
 
 def test_an_error_is_shown_as_its_sentence_and_ends_with_its_exit_code() -> None:
