@@ -13,13 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.errors import Refused, Unavailable
+from services.ownlog import KEPT
 from services.settings import Settings
 
 START_TIMEOUT = 60.0
 STOP_TIMEOUT = 30.0
 COMMAND = b"-"
 """What stands in `run/pid` before the number of a process that is not the platform's."""
-LOG_LIMIT = 16 * 1024 * 1024
 
 
 def socket_path(home: Path) -> Path:
@@ -127,11 +127,8 @@ def running_pid(home: Path) -> int | None:
 
 
 def log_file(home: Path) -> Path:
-    """Where a detached instance writes to. What has grown beyond LOG_LIMIT becomes the one older file that is kept."""
-    log = home / "pushlog.log"
-    if log.exists() and log.stat().st_size > LOG_LIMIT:
-        log.replace(home / "pushlog.log.1")
-    return log
+    """Where a detached instance writes to; see ownlog.OwnFile."""
+    return home / "pushlog.log"
 
 
 def detach(settings: Settings, say: Callable[[str], None]) -> None:
@@ -189,7 +186,8 @@ MADE_FILES = (
     "master.key",
     "master.key.new",
     "pushlog.log",
-    "pushlog.log.1",
+    "pushlog.log.new",
+    *(f"pushlog.log.{n}" for n in range(1, KEPT + 1)),
 )
 
 

@@ -195,6 +195,7 @@ def offline(name: Sequence[str], argv: Sequence[str], streams: Streams) -> int |
         return None
     codes: list[int] = []
 
+    importlib.import_module("services.ownlog").listening()
     return guarded(lambda: codes.append(importlib.import_module(module).run(load(), argv, streams))) or codes[0]
 
 

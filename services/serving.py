@@ -18,12 +18,13 @@ from kombu import Connection
 from kombu.exceptions import KombuError
 from nameko.standalone.events import get_event_exchange
 
-from services import bells, eventlog, healthz, instance, keyring, oom
+from services import bells, eventlog, healthz, instance, keyring, oom, ownlog
 from services.chain import uuid7
 from services.ending import Ending, Lasting, Stop, hurry
 from services.errors import Unavailable
 from services.health import RUNNING, STANDBY, STARTING, Health
 from services.offloop import OffLoop
+from services.ownlog import OwnLog
 from services.platform import Platform, assemble, ringing
 from services.post import Post
 from services.processes import Processes
@@ -52,7 +53,7 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
     killed or goes on and ends. Raises Refused when the home is another's, and Unavailable, if this process is alone,
     when a port is taken or the log cannot be opened.
     """
-    logging.basicConfig(level=logging.WARNING, format="%(asctime)s %(name)s %(levelname)s %(message)s")
+    own = ownlog.listening()
     log.setLevel(logging.INFO)
     logging.getLogger("nameko.containers").setLevel(logging.ERROR)  # an error a user sees is not a fault
     oom.protect()
@@ -61,8 +62,8 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
         get_hub().loop.add_signal_handler(number, ending.stop, 0)
     try:
         home = instance.locked(settings, serving=True) if len(services) > 1 else instance.joined(settings)
-        with home, healthz.told(settings, services, ending.lasting) as health:
-            _work(settings, services, ending, health)
+        with ownlog.prints_too(), home, healthz.told(settings, services, ending.lasting) as health:
+            _work(settings, services, ending, health, own)
     except Stop as told:
         logging.shutdown()
         os._exit(told.code)
@@ -71,7 +72,7 @@ def serve(settings: Settings, services: Sequence[str]) -> None:
         raise
 
 
-def _work(settings: Settings, services: Sequence[str], ending: Ending, health: Health) -> None:
+def _work(settings: Settings, services: Sequence[str], ending: Ending, health: Health, own: OwnLog) -> None:
     config = {
         "AMQP_URI": settings.broker_url.get_secret_value(),
         "max_workers": WORKERS,
@@ -102,6 +103,8 @@ def _work(settings: Settings, services: Sequence[str], ending: Ending, health: H
             ending.lasting("the reader of the log", platform.projections.follow, POLL)
             _until_heard(health)
             health.state = RUNNING
+            if settings.alone:  # then the home is this process's; `up --detach` reads one file until here
+                own.renew(instance.log_file(settings.home))
             with instance.ready(settings):
                 log.info("ready: %s", ", ".join(services))
                 Promise().wait()

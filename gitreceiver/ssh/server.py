@@ -17,13 +17,11 @@ from gitreceiver.ssh.algorithms import SIGNATURES, openssh, signature_algorithm,
 from gitreceiver.ssh.guard import Guard
 from gitreceiver.ssh.idle import Idle
 from gitreceiver.ssh.limits import DoorLimits
-from gitreceiver.ssh.seldom import Seldom
 from gitreceiver.ssh.wire import SshWire, in_green
 from services.decide import KEY_REMOVED
 from services.errors import BadInput, PushlogError, Refused
 
 log = logging.getLogger("pushlog.ssh")
-log.addFilter(Seldom(60, 60.0))
 
 NO_SHELL = "Pushlog takes git pushes and commands, and has no shell; try: ssh … help"
 

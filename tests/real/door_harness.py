@@ -42,6 +42,7 @@ from gitreceiver.removals import Removals
 from gitreceiver.session import Disconnected, Session
 from gitreceiver.ssh.door import door
 from gitreceiver.ssh.limits import DoorLimits
+from services import ownlog
 from services.settings import Settings
 
 
@@ -203,7 +204,8 @@ class Harness:
 
 
 def main() -> None:
-    logging.basicConfig(level=logging.INFO)
+    ownlog.listening()
+    logging.getLogger().setLevel(logging.INFO)
     home = Path(sys.argv[1])
     given = json.loads(sys.argv[3]) if len(sys.argv) > 3 else {}
     limits = DoorLimits(**given.pop("door", {}))
