@@ -65,7 +65,7 @@ def formation(ports: Ports, name: str) -> dict[str, int]:
 
 def scale(ports: Ports, name: str, formation: dict[str, int], deploy: bool, cause: Json) -> Json:
     """Change the formation; see `_change` for what is answered."""
-    return _change(ports, cause, lambda: changes.scale(ports.state, name, formation, deploy))
+    return _change(ports, cause, lambda: changes.scale(ports.state, name, formation, deploy, ports.room))
 
 
 def domains(ports: Ports, name: str) -> list[str]:

@@ -1,7 +1,7 @@
 """Creating and destroying apps, and whose a name or a domain is."""
 
 from configsvc.state import App, State
-from services import names
+from services import hosts, names
 from services.chain import Draft
 from services.decide import Decision
 from services.errors import Refused
@@ -22,6 +22,8 @@ from services.events import (
 def create(state: State, app: str, name: str, domain: str) -> Decision:
     """An app with the uuid `app` under `name`, served at `<name>.<domain>` when nobody has that domain.
 
+    Where that is no host that an app may take, as for `a.-b`, it has no domain.
+
     Raises Refused when the name is taken, or the uuid was an app's before.
     """
     names.app_name(name)
@@ -34,7 +36,7 @@ def create(state: State, app: str, name: str, domain: str) -> Decision:
         Draft(app_stream(app), name, AppCreated(app=app, name=name)),
     ]
     host = f"{name}.{domain}"
-    if host not in state.domains and is_host(host):
+    if host not in state.domains and hosts.is_new(host):
         drafts.append(Draft(domain_stream(host), name, DomainTaken(app=app, host=host)))
     return Decision(drafts, {draft.stream: state.version(draft.stream) for draft in drafts})
 
@@ -83,8 +85,3 @@ def covered_by(state: State, app: App, host: str) -> str | None:
         if owner != app.id and taken.endswith(host[1:]):
             return state.apps[owner].name
     return None
-
-
-def is_host(text: str) -> bool:
-    """Whether `text` is a host name: an app's name may be none (`a.-b`), and then it has no default domain."""
-    return len(text) <= 253 and names.matches(names.HOST_PATTERN, text)

@@ -2,13 +2,14 @@
 
 from configsvc import apps, releases
 from configsvc.state import App, State
-from services import names
+from services import hosts, names, subnets
 from services.chain import Draft
 from services.decide import Decision
-from services.errors import BadInput
+from services.errors import BadInput, Refused
 from services.events import ConfigChanged, FormationChanged, app_stream
 
 MAX_CONFIG = 1000
+ROOM = subnets.room(None)
 MAX_SEALED = 512 << 10
 """Bytes of an app's config, sealed: each release holds all of it, and hundreds of releases are read at once."""
 
@@ -33,8 +34,8 @@ def config(state: State, name: str, set: dict[str, str], unset: list[str], deplo
     return _with_release(state, app, [draft], releases.after(app, f"{change} config vars", deploy, config=wanted))
 
 
-def scale(state: State, name: str, formation: dict[str, int], deploy: bool) -> Decision:
-    """Want so many containers of each named process type. Raises NoSuchApp or BadInput."""
+def scale(state: State, name: str, formation: dict[str, int], deploy: bool, room: int = ROOM) -> Decision:
+    """Want so many containers of each named process type. Raises NoSuchApp, BadInput, or Refused beyond the `room`."""
     app = state.named(name)
     base = app.base
     for process, quantity in formation.items():
@@ -46,25 +47,45 @@ def scale(state: State, name: str, formation: dict[str, int], deploy: bool) -> D
     changed = {p: n for p, n in formation.items() if (wanted(app).get(p)) != n}
     if not changed:
         return Decision([])
+    check_room(state, app, changed, room)
     text = ", ".join(f"{process}={quantity}" for process, quantity in changed.items())
     draft = Draft(app_stream(app.id), name, FormationChanged(app=app.id, formation=changed))
     release = releases.after(app, f"Scale {text}", deploy, formation={**app.formation, **changed})
     return _with_release(state, app, [draft], release)
 
 
+def check_room(state: State, app: App, changed: dict[str, int], room: int) -> None:
+    """Raise Refused for more containers than the apps' network, which takes `room`, has addresses for."""
+    present, used = wanted(app), sum(running(other) for other in state.apps.values() if other.id != app.id)
+    total, free = sum({**present, **changed}.values()), max(0, room - used)
+    if sum(present.values()) < total and 2 * total > free:
+        raise Refused(
+            f"scale: {total} containers of {app.name} need {2 * total} addresses, as a deploy starts new ones beside "
+            f"those that serve, and {free} are free in the apps' network; use at most {free // 2} containers, or give "
+            "PUSHLOG_SUBNET a larger network"
+        )
+
+
+def running(app: App) -> int:
+    """How many containers serve an app."""
+    return sum(app.current.data.formation.values()) if app.current else 0
+
+
 def domains(state: State, name: str, add: list[str], remove: list[str], platform: str) -> Decision:
     """Take and free domains. Raises NoSuchApp, Refused for one that is another app's, BadInput for no host name."""
     app = state.named(name)
+    for host in add:
+        hosts.new(host)
     drafts = apps.domain_drafts(state, app, add, remove, platform)
     if not drafts:
         return Decision([])
-    hosts = [host for host in [*app.domains, *dict.fromkeys(add)] if host not in remove]
+    kept = [host for host in [*app.domains, *dict.fromkeys(add)] if host not in remove]
     text = " and ".join(
         part
         for part in (f"Add {', '.join(add)}" if add else "", f"Remove {', '.join(remove)}" if remove else "")
         if part
     )
-    return _with_release(state, app, drafts, releases.after(app, text, True, domains=list(dict.fromkeys(hosts))))
+    return _with_release(state, app, drafts, releases.after(app, text, True, domains=list(dict.fromkeys(kept))))
 
 
 def wanted(app: App) -> dict[str, int]:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from configsvc.state import State
+from services import subnets
 from services.eventlog import EventLog
 from services.keyring import Keyring
 from services.platform import Platform
@@ -13,7 +14,7 @@ from services.projections import Projections
 class Ports:
     """`state` is caught up by `projections.catch_up()`; `domain` is the platform's own host.
 
-    `grace` are the seconds that a destroyed app can be had back.
+    `grace` are the seconds that a destroyed app can be had back, `room` the containers that the apps' network takes.
     """
 
     log: EventLog
@@ -22,6 +23,7 @@ class Ports:
     domain: str
     keyring: Keyring
     grace: float
+    room: int
 
 
 def build(platform: Platform) -> Ports:
@@ -36,4 +38,5 @@ def build(platform: Platform) -> Ports:
         domain=settings.domain,
         keyring=platform.keyring,
         grace=settings.destroy_grace,
+        room=subnets.room(settings.subnet),
     )

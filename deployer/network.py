@@ -11,8 +11,7 @@ from deployer.containers import translated
 from deployer.spec import network_name
 from services.errors import Unavailable
 from services.settings import Settings
-
-PREFIX = 20
+from services.subnets import PREFIX
 
 
 def ensure(client: docker.DockerClient, settings: Settings) -> str:

@@ -8,8 +8,7 @@ from deployer import spec
 from deployer.state import Serving
 from services.errors import Unavailable
 from services.events import Recorded, ReleaseCreated, Slot
-
-FIRST_HOST = 16
+from services.subnets import FIRST_HOST, room
 
 
 def slots(
@@ -52,7 +51,7 @@ def addresses(subnet: str, taken: Collection[str], seed: str) -> Iterator[str]:
     So an address is not used again soon, and two deployers that plan at once hardly meet.
     """
     network = ipaddress.ip_network(subnet)
-    size = network.num_addresses - FIRST_HOST - 1
+    size = room(subnet)
     start = zlib.crc32(seed.encode())
     for step in range(size):
         address = str(network[FIRST_HOST + (start + step) % size])

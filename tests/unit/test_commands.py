@@ -32,7 +32,7 @@ class Configsvc(Story):
         state, projections = State(), Projections(self.log)
         projections.add(state)
         keyring = cast(Any, None)  # which no command asks
-        return Ports(self.log, projections, state, "example.com", keyring, 0)
+        return Ports(self.log, projections, state, "example.com", keyring, 0, 4079)
 
 
 @pytest.fixture

@@ -2,17 +2,19 @@
 
 import pytest
 
-from configsvc import apps, changes, releases
+from configsvc import apps, changes, releases, revert
 from configsvc.state import State
 from services.chain import Draft
 from services.decide import commit
 from services.errors import BadInput, NoSuchApp, Refused
 from services.events import (
     DeployFailed,
+    DomainTaken,
     NameTaken,
     ReleaseCreated,
     RoutePublished,
     app_stream,
+    domain_stream,
     name_stream,
     work_stream,
 )
@@ -72,6 +74,25 @@ def test_a_new_app_has_its_name_and_a_domain_of_the_platform(platform):
     platform.create()
     assert platform.app_state.domains == ["hello.example.com"]
     assert platform.state.names == {"hello": APP}
+
+
+def test_an_app_has_no_domain_where_that_would_be_no_host(platform):
+    platform.create("xn--99999999")
+    assert platform.app_state.domains == []
+
+
+def test_a_domain_that_an_older_version_took_can_be_kept_removed_and_had_back(platform):
+    platform.create()
+    platform.record(DomainTaken(app=APP, host="intranet"), stream=domain_stream("intranet"))
+    first = platform.released()
+    platform.routed(first)
+    platform.do(changes.config, "hello", {"A": "sealed"}, [], True)
+    made(platform.do(changes.domains, "hello", [], ["intranet"], DOMAIN))
+    assert platform.app_state.domains == ["hello.example.com"]
+    with pytest.raises(BadInput, match="single label"):
+        platform.do(changes.domains, "hello", ["intranet"], [], DOMAIN)
+    platform.do(revert.rollback, "hello", first.data.number, [], DOMAIN)
+    assert platform.app_state.domains == ["hello.example.com", "intranet"]
 
 
 def test_a_name_belongs_to_one_app(platform):
@@ -160,6 +181,22 @@ def test_a_scale_holds_over_the_next_push(platform):
     platform.routed(platform.released(web="w", worker="k"))
     platform.do(changes.scale, "hello", {"worker": 2}, True)
     assert made([platform.released(web="w", worker="k")]).formation == {"web": 1, "worker": 2}
+
+
+def test_a_scale_that_the_network_has_no_addresses_for_is_refused_at_once(platform):
+    platform.create()
+    platform.create("other", OTHER)
+    platform.routed(platform.released(web="serve", worker="work"))
+    platform.projections.catch_up()
+    with pytest.raises(Refused, match=r"8 containers of hello need 16 addresses.* 15 are free.* at most 7 containers"):
+        platform.do(changes.scale, "hello", {"web": 5, "worker": 3}, True, 15)
+    assert platform.app_state.formation == {}
+    platform.do(changes.scale, "hello", {"web": 5, "worker": 2}, True, 15)
+    with pytest.raises(Refused, match="8 containers of hello need 16 addresses"):
+        platform.do(changes.scale, "hello", {"worker": 3}, False, 15)
+    with pytest.raises(Refused, match=r"14 are free in the apps' network; use at most 7"):
+        platform.do(changes.scale, "other", {"web": 8}, True, 15)
+    platform.do(changes.scale, "hello", {"worker": 1}, True, 2)  # down goes in any case
 
 
 def test_the_scale_that_is_already_there_changes_nothing(platform):

@@ -41,7 +41,7 @@ def fleet_log(events: int, seed: int = 1) -> MemoryLog:
 def parts() -> tuple[configsvc.ports.Ports, SimpleNamespace]:
     """configsvc's ports over an empty log, and the platform that they were built from."""
     log = MemoryLog()
-    outputs, domain = SimpleNamespace(), SimpleNamespace(domain="localhost", destroy_grace=3600)
+    outputs, domain = SimpleNamespace(), SimpleNamespace(domain="localhost", subnet=None, destroy_grace=3600)
     platform = past.Platform(domain, log, Projections(log), None, None, outputs, None, None)  # type: ignore[arg-type]
     return configsvc.ports.build(platform), platform  # type: ignore[return-value]
 

@@ -21,7 +21,7 @@ class Shredder(Platform):
     def __init__(self, engine):
         super().__init__()
         self.keyring = Keyring(engine, bytes(32))
-        self.ports = Ports(self.log, self.projections, self.state, DOMAIN, self.keyring, GRACE)
+        self.ports = Ports(self.log, self.projections, self.state, DOMAIN, self.keyring, GRACE, 4079)
 
     def look(self, seconds):
         """Look so many seconds after the app was destroyed; returns when to look again."""
