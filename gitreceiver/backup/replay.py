@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import takewhile
 
+from gitreceiver.backup import plausible
 from gitreceiver.backup.archive import BadBackup
 from gitreceiver.backup.wanted import Wanted
 from services import chain, past
@@ -105,13 +106,15 @@ def is_time(text: str) -> bool:
 def replay(log: EventLog) -> Wanted:
     """Make every service's state of a log; returns what its apps need.
 
-    Raises BadBackup for an event that this Pushlog does not know, whose names it would refuse, or that makes no state.
+    Raises BadBackup for an event that this Pushlog does not know, whose names, actor or addresses no Pushlog would
+    record, or that makes no state.
     """
     wanted = Wanted()
     folds: list[Fold] = [wanted, Commands(), *past.states(SERVICES).values()]
     try:
         for stored in until(log, log.head().position):
             event = plain(stored)
+            plausible.check(event)
             for fold in folds:
                 fold.evolve(event)
     except BrokenLog as error:

@@ -21,7 +21,7 @@ from dulwich.objects import Tree as GitTree
 from dulwich.pack import write_pack_objects
 
 from gitreceiver.backup import archive as archives
-from gitreceiver.backup import export, restore, staging
+from gitreceiver.backup import export, plausible, restore, staging
 from gitreceiver.backup.archive import FORMAT, HEADER, BadBackup, Writer
 from gitreceiver.git.repository import repository
 from gitreceiver.ports import Ports
@@ -343,6 +343,20 @@ HOSTILE = [
     ("time", "2026-01-01T00:00:00.000000+14:00", "not what Pushlog writes"),
     ("time", "2026-02-31T00:00:00.000000Z", "not what Pushlog writes"),
     ("time", "2026-01-01T00:00:00.000000Z\n", "not what Pushlog writes"),
+    ("time", "2026-01-01T24:00:00.000000Z", "not what Pushlog writes"),
+    ("time", "0000-01-01T00:00:00.000000Z", "not what Pushlog writes"),
+    ("time", "\uff12026-01-01T00:00:00.000000Z", "not what Pushlog writes"),
+    ("actor", "", "which no Pushlog records"),
+    ("actor", "nobody", "which no Pushlog records"),
+    ("actor", "ann", "which no Pushlog records"),
+    ("actor", "ann SHA256:x", "which no Pushlog records"),
+    ("actor", "local SHA256:" + "a" * 43 + "\n", "which no Pushlog records"),
+    ("actor", "\x1b[2J SHA256:" + "a" * 43, "which no Pushlog records"),
+    ("origin", "somewhere", "which no Pushlog records"),
+    ("origin", "192.0.2.7:99999", "which no Pushlog records"),
+    ("origin", "192.0.2.999:1", "which no Pushlog records"),
+    ("origin", "192.0.2.7:1\n", "which no Pushlog records"),
+    ("source", "postgres", "which no Pushlog records"),
     ("data", "{", "with a bad"),
     ("data", "[" * 100_000, "with a bad"),
 ]
@@ -478,6 +492,28 @@ def test_what_docker_and_nginx_must_not_be_told_is_refused_though_the_chain_is_r
     with pytest.raises(BadBackup, match=f"the backup holds {event.TYPE} with a bad"):
         imported(new, followed(good, on_app(event)))
     assert untouched(new)
+
+
+IMPOSSIBLE = ["127.0.0.1", "169.254.169.254", "0.0.0.1", "224.0.0.1", "255.255.255.255", "::1", "....", "10.0.0.256"]
+
+
+@pytest.mark.parametrize("address", IMPOSSIBLE)
+def test_an_address_that_no_container_can_have_is_refused(good: bytes, new: Ports, address: str) -> None:
+    upstream = f"[{address}]:5000" if ":" in address else f"{address}:5000"
+    for event in (deploy(slot(address=address)), route(upstream)):
+        with pytest.raises(BadBackup, match=r"which no Pushlog records|with a bad"):
+            imported(new, followed(good, on_app(event)))
+    assert untouched(new)
+
+
+def test_who_and_where_any_version_recorded_is_taken() -> None:
+    key = "SHA256:" + "a" * 43
+    assert all(map(plausible.is_actor, ["local", "deployer", f"ann {key}", f"local {key}", f"A.b_c@d+e-f {key}"]))
+    origins = ["", "local", "unknown", "unknown:0", "192.0.2.7", "192.0.2.7:58596", "[2001:db8::1]:22", "2001:db8::1"]
+    assert all(map(plausible.is_origin, [*origins, "[fe80::1%eth0]:9"]))
+    no_origins = ["x", "1.2.3.4:", "[1::2]", "1.2.3.4:-1", "1.2.3.4:1:1", " 1.2.3.4", "[]:1"]
+    assert not any(map(plausible.is_origin, no_origins))
+    assert all(map(plausible.is_containers, ["10.192.0.16", "172.24.3.4", "192.168.1.1", "203.0.113.9", "100.64.0.20"]))
 
 
 SPELLINGS = [
