@@ -151,7 +151,6 @@ class Pusher:
         try:
             commit(self.ports.log, self.ports.projections, decide, replace(self.cause, correlationid=id_))
         except Refused as error:
-            quarantine.repository.release(id_)
             return str(error)
         branch = short(deploy or self.ports.state.apps[app].deploy_branch or "")
         why = f"; {branch} is the deploy branch" if branch else ""
@@ -182,7 +181,6 @@ class Pusher:
                 except NotYet:
                     continue
                 except Refused as error:
-                    quarantine.repository.release(id_)
                     return str(error)
             return self._show(id_, events, progress)
 
@@ -195,6 +193,8 @@ class Pusher:
             raise Refused(STALE)
         if reason := unstorable(occupied(known), command.ref):
             raise Refused(reason)
+        if command.old is None and len(occupied(known)) >= MAX_REFS:
+            raise Refused(TOO_MANY)
         return known
 
     def _show(self, correlation: str, events: list[Recorded[Event]], progress: Progress) -> str | None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 from gitreceiver import answers, ports, sessions
+from gitreceiver.compact import Compactor
 from gitreceiver.local import local
 from gitreceiver.on_app_shredded import mend, on_app_shredded
 from gitreceiver.on_route_published import given_up, on_route_published
@@ -44,6 +45,10 @@ class Service:
     @at_start
     def mend(self) -> None:
         mend(self.ports)
+
+    @at_start
+    def compact(self) -> None:
+        Compactor(self.ports).for_ever()
 
     @at_start
     def finish_rekeying(self) -> None:

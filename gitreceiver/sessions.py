@@ -7,7 +7,7 @@ from typing import Any
 
 from cli import dispatch
 from cli.table import Command
-from gitreceiver import refusals
+from gitreceiver import refusals, room
 from gitreceiver.context import SessionContext
 from gitreceiver.git.command import parse_git_command
 from gitreceiver.git.receive_pack import receive_pack
@@ -18,6 +18,7 @@ from gitreceiver.on_app_shredded import remove
 from gitreceiver.on_git_push import Pusher
 from gitreceiver.ports import Ports
 from gitreceiver.session import Session
+from gitreceiver.state import App, creator
 from services.chain import Cause, uuid7
 from services.errors import BadInput, PushlogError
 
@@ -66,9 +67,10 @@ def push(session: Session, ports: Ports, pusher: Pusher) -> None:
     app = ports.state.find(pusher.name)
     if app:
         pusher.repository, pusher.found = app.id, True
+    limited = app or App(pusher.repository, pusher.name, creator=creator(pusher.cause.actor))
     receive_pack(
         session,
-        repository(ports.settings.home, pusher.repository),
+        replace(repository(ports.settings.home, pusher.repository), room=partial(room.require, ports, limited)),
         refs=dict(app.refs) if app else {},
         settings=ports.settings,
         decide=pusher.decide,

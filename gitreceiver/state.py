@@ -10,6 +10,7 @@ from services.events import (
     AppRestored,
     AppShredded,
     BuildFailed,
+    BuildSucceeded,
     DeployFailed,
     Event,
     KeyAdded,
@@ -19,6 +20,7 @@ from services.events import (
     RefDeleted,
     RefMoved,
     RefRefused,
+    ReleaseCreated,
     ReleaseRefused,
     app_stream,
     types_in,
@@ -42,15 +44,20 @@ class App:
     """An app's refs, its deploy branch once a push of it was routed, and the pushes without an outcome by their id.
 
     `holds` are the ids under which the commits of refs that are only stored are kept, by the ref.
+    `creator` is the key (name and fingerprint) that created it, empty for `local`; `released` are the pushes that
+    releases were made of, `outputs` the blobs of what builds and failed deploys printed.
     """
 
     id: str
     name: str
     version: int = 0
+    creator: str = ""
     refs: dict[str, str] = field(default_factory=dict)
     deploy_branch: str | None = None
     pending: dict[str, PushReceived] = field(default_factory=dict)
     holds: dict[str, list[str]] = field(default_factory=dict)
+    released: set[str] = field(default_factory=set)
+    outputs: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -68,6 +75,10 @@ class State:
     def known(self, app: str) -> App | None:
         """The app with this uuid, be it that it is destroyed and can be had back."""
         return self.apps.get(app) or self.gone.get(app)
+
+    def all(self) -> list[App]:
+        """Every app, also those that are destroyed and can be had back."""
+        return [*self.apps.values(), *self.gone.values()]
 
     def find(self, name: str) -> App | None:
         """The app called `name`, or None."""
@@ -99,7 +110,7 @@ class State:
                 self.keys.pop(fingerprint, None)
                 self.key_versions[fingerprint] = event.version
             case AppCreated(app=app, name=name):
-                self.apps[app] = App(app, name)
+                self.apps[app] = App(app, name, creator=creator(event.actor))
             case AppDestroyed(app=app):
                 self.gone[app] = self.apps.pop(app)
             case AppRestored(app=app, name=name):
@@ -114,11 +125,15 @@ class State:
                 pass
 
     def _evolve_app(self, app: App, event: Recorded[Event]) -> None:
+        if isinstance(event.data, BuildSucceeded | BuildFailed | DeployFailed) and event.data.output:
+            app.outputs.add(event.data.output)
         match event.data:
             case PushReceived() as push:
                 app.pending[event.id] = push
             case BuildFailed() | ReleaseRefused() | DeployFailed() | RefRefused():
                 app.pending.pop(event.correlationid, None)
+            case ReleaseCreated(push=push):
+                app.released |= {push} if push else set()
             case RefMoved() as moved:
                 self._move(app, moved, event.correlationid)
             case RefDeleted(ref=ref):
@@ -134,6 +149,11 @@ class State:
             app.pending.pop(correlation, None)
         else:
             app.holds.setdefault(moved.ref, []).append(correlation)
+
+
+def creator(actor: str) -> str:
+    """The key (name and fingerprint) that an event's actor is; empty for `local` and services."""
+    return actor if " SHA256:" in actor else ""
 
 
 def expected(app: App) -> dict[str, int]:

@@ -62,19 +62,21 @@ class Trees:
         if push.blob:
             with suppress(KeyError, FileNotFoundError):
                 return self._sources.link(push.app, push.id, self._blobs.path(push.blob))
+        try:
+            return self._write(push)
+        except (KeyError, FileNotFoundError):
+            raise Refused("what was pushed is not kept; push it again") from None
+
+    def _write(self, push: Push) -> None:
         home, limits = self._settings.home, Limits.of(self._settings)
         with Repository(home / FOLDER / f"{push.app}.git").store() as store:
-            try:
-                if not disk.takes(home, limits.total):  # else there is no need to measure it
-                    disk.require(home, tar_size(store, push.commit, limits))
+            if not disk.takes(home, limits.total):  # else there is no need to measure it
+                disk.require(home, tar_size(store, push.commit, limits))
 
-                def write(file: BinaryIO) -> None:
-                    write_tar(store, push.commit, file, limits)
+            def write(file: BinaryIO) -> None:
+                write_tar(store, push.commit, file, limits)
 
-                self._sources.put(push.app, push.id, write)
-            except KeyError:
-                raise Refused("what was pushed is not kept; push it again") from None
-        return None
+            self._sources.put(push.app, push.id, write)
 
 
 class Making(threading.Thread):

@@ -77,19 +77,20 @@ class Blobs:
         A young one may have been stored anew for an outcome that is not recorded yet.
         """
         oldest = time.time() - YOUNG
-        old = [path for digest in digests if (path := self._at(digest)).is_file() and path.stat().st_mtime < oldest]
+        old = [path for digest in digests if (path := self.place(digest)).is_file() and path.stat().st_mtime < oldest]
         for path in old:
             path.unlink(missing_ok=True)
         return len(old)
 
     def path(self, digest: str) -> Path:
         """The file of a blob. Raises KeyError when it is not there."""
-        path = self._at(digest)
+        path = self.place(digest)
         if not path.is_file():
             raise KeyError(digest)
         return path
 
-    def _at(self, digest: str) -> Path:
+    def place(self, digest: str) -> Path:
+        """Where a blob is, if it is there."""
         return self._folder / digest.removeprefix("sha256:")
 
     def read(self, digest: str) -> bytes:

@@ -172,6 +172,12 @@ class Settings(BaseModel):
     push_limit: Annotated[int, Field(ge=1)] = Field(
         500 * 1024 * 1024, description="Size limit of a pushed pack, in bytes."
     )
+    app_limit: Annotated[int, Field(ge=1)] = Field(
+        4 * 1024**3, description="How many bytes of git objects and build output one app may keep."
+    )
+    key_limit: Annotated[int, Field(ge=1)] = Field(
+        16 * 1024**3, description="How many of these bytes all apps that one key created may keep."
+    )
     file_limit: Annotated[int, Field(ge=1)] = Field(
         100 * 1024 * 1024, description="Size limit of one file in a pushed tree, in bytes."
     )

@@ -9,7 +9,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 
@@ -64,15 +64,20 @@ class Quarantine:
     def take(self, read_all: Read, read: Read, limit: int) -> None:
         """Take a pack of at most `limit` bytes. `read_all(n)` gives n bytes, `read(n)` 1 to n.
 
-        Raises BadPack, or Unavailable when the disk has no room for it.
+        Raises BadPack, also when the repository may not keep it, or Unavailable when the disk has no room for it.
         """
-        disk.require(self.path)
-        roomy = Roomy(read, self.path)
+        self._require_room()
+        roomy = Roomy(read, self._require_room)
         try:
             with disk.answering(self.path):
                 self._take(read_all, roomy.read, limit)
         except BadPack as error:
             raise roomy.refusal or error from None
+        self.repository.room()  # a thin pack was completed since
+
+    def _require_room(self) -> None:
+        disk.require(self.path)
+        self.repository.room()
 
     def _take(self, read_all: Read, read: Read, limit: int) -> None:
         header = read_all(PACK_HEADER)
@@ -168,21 +173,24 @@ def digest(path: Path) -> str:
 
 
 class Roomy:
-    """A reader that ends early, and has a `refusal` from then on, when the disk gets full by what is read."""
+    """A reader that ends early, and has a `refusal` from then on, when there is no room for what is read.
 
-    def __init__(self, read: Read, folder: Path) -> None:
+    `require` raises Unavailable or BadPack when there is none.
+    """
+
+    def __init__(self, read: Read, require: Callable[[], None]) -> None:
         self._read = read
-        self._folder = folder
+        self._require = require
         self._unchecked = 0
-        self.refusal: Unavailable | None = None
+        self.refusal: Unavailable | BadPack | None = None
 
     def read(self, size: int) -> bytes:
         """1 to `size` bytes; none at the end."""
         if self._unchecked >= ROOM_EVERY:
             self._unchecked = 0
             try:
-                disk.require(self._folder)
-            except Unavailable as error:
+                self._require()
+            except (BadPack, Unavailable) as error:
                 self.refusal = error
                 return b""
         data = self._read(size)

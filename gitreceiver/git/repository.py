@@ -7,7 +7,8 @@ not on disk: they are a fold of the log, given to each call as a mapping.
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,13 +27,19 @@ PUSHES = "refs/pushlog/pushes"
 INCOMING = "incoming"
 NOWHERE = "refs/pushlog/nowhere"
 FOLDER = "repositories"
+LOOK = 0.1
+"""Seconds between looks at a lock that another has."""
 
 
 @dataclass(frozen=True, slots=True)
 class Repository:
-    """The bare repository at `path`. Make one with `repository`."""
+    """The bare repository at `path`. Make one with `repository`.
+
+    `room` raises BadPack when it keeps more than it may by now.
+    """
 
     path: Path
+    room: Callable[[], object] = bool
 
     @property
     def objects(self) -> Path:
@@ -46,12 +53,30 @@ class Repository:
 
     @contextmanager
     def store(self) -> Iterator[DiskObjectStore]:
-        """Its objects, open for the length of a `with`."""
-        store = DiskObjectStore(str(self.objects))
+        """Its objects, open for the length of a `with`, in which it is not compacted."""
+        with self._locked(fcntl.LOCK_SH, wait=True):
+            store = DiskObjectStore(str(self.objects))
+            try:
+                yield store
+            finally:
+                store.close()
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """Whether nobody has its objects open; then nobody opens them for the length of a `with`."""
+        with self._locked(fcntl.LOCK_EX, wait=False) as locked:
+            yield locked
+
+    @contextmanager
+    def _locked(self, how: int, wait: bool) -> Iterator[bool]:
+        """Lock the repository's folder among all processes, if need be once others let go of it."""
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         try:
-            yield store
+            while not (locked := _flock(descriptor, how)) and wait:
+                time.sleep(LOOK)
+            yield locked
         finally:
-            store.close()
+            os.close(descriptor)
 
     @contextmanager
     def folder(self) -> Iterator[Path]:
@@ -87,9 +112,21 @@ class Repository:
         folder.mkdir(parents=True, exist_ok=True)
         files.replace(folder / push, commit.encode() + b"\n", mode=0o644)
 
+    def held(self) -> dict[str, str]:
+        """The commits that are held, by the pushes that brought them."""
+        return {path.name: path.read_text().strip() for path in (self.path / PUSHES).glob("[0-9a-f]*")}
+
     def release(self, push: str) -> None:
         """No longer keep what `push` brought; nothing happens when it is not held."""
         (self.path / PUSHES / push).unlink(missing_ok=True)
+
+
+def _flock(descriptor: int, how: int) -> bool:
+    try:
+        fcntl.flock(descriptor, how | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def repository(home: Path, app: str) -> Repository:
