@@ -4,7 +4,7 @@ import logging
 import time
 from pathlib import Path
 
-from gitreceiver.git.indexing import git_environment, has_git, run_git
+from gitreceiver.git import program
 from gitreceiver.git.repository import Repository, repositories
 from gitreceiver.ports import Ports
 from gitreceiver.room import taken
@@ -18,7 +18,9 @@ EVERY = 30.0
 """Seconds between looks at all repositories."""
 MANY = 50
 """Packs, or held pushes that nothing needs, after which a repository is compacted however small it is."""
+CPU_SECONDS = 600
 REPACK = (
+    "git",
     *("-c", "repack.writeBitmaps=false", "-c", "repack.updateServerInfo=false", "-c", "pack.threads=1"),
     *("repack", "-a", "-d", "-q", "--window=0"),
 )
@@ -33,7 +35,7 @@ class Compactor:
 
     def for_ever(self) -> None:
         """Look at all repositories now and then. Without C git nothing is compacted."""
-        while has_git():
+        while program.has_git():
             self._ports.projections.catch_up()
             for id_, path in list(repositories(self._ports.settings.home)):
                 if app := self._ports.state.known(id_):
@@ -71,7 +73,8 @@ class Compactor:
         for push in held.keys() - kept.keys():
             repository.release(push)
         clean(repository.objects / "pack")
-        if errors := run_git(REPACK, git_environment(repository.objects, repository.path), lambda pid, stdin: None):
+        _, errors = program.run(REPACK, program.environment(repository.path), program.giving(b""), CPU_SECONDS)
+        if errors:
             log.warning("the repository of %s is not compacted: %s", app.name, errors.strip())
             return False
         self._before[app.id] = set(kept.values())
