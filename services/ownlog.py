@@ -98,9 +98,10 @@ class OwnLog(logging.Handler):
     def write(self, text: str) -> None:
         """Add whole lines."""
         data = f"{text}\n".encode(errors="backslashreplace")
-        with suppress(OSError), io.FileIO(STDERR, "wb", closefd=False) as stderr:
-            if self._file:
+        if self._file:
+            with suppress(OSError):
                 self._file.check(self._clock())
+        with suppress(OSError), io.FileIO(STDERR, "wb", closefd=False) as stderr:
             while data:
                 data = data[stderr.write(data) or len(data) :]
 
