@@ -13,6 +13,7 @@ LONGEST_COLOUR = 32
 """Characters between `ESC [` and the `m`."""
 PIECE = 16 * 1024
 _TOKEN = re.compile(rf"(\x1b\[[0-9;]{{0,{LONGEST_COLOUR}}}m)|(\r?\n)|[{HARMFUL}]")
+_HARMFUL = re.compile(f"[{HARMFUL}]")
 _BEGUN = re.compile(rf"(?:\x1b(?:\[[0-9;]{{0,{LONGEST_COLOUR}}})?|\r)\Z")
 _PLAIN = re.compile(r"\x1b\[[0;]*m")
 RESET = "\x1b[0m"
@@ -45,6 +46,8 @@ class Filter:
         return self._harmless(text) + self._uncoloured().encode()
 
     def _harmless(self, text: str) -> bytes:
+        if not self._coloured and not _HARMFUL.search(text):  # most text by far
+            return text.encode()
         return _TOKEN.sub(self._token, text).encode()
 
     def _token(self, found: re.Match[str]) -> str:
