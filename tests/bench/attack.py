@@ -15,6 +15,8 @@ from tests.e2e.harness import Instance
 Attack = Callable[[Instance, Neighbour], AbstractContextManager[Any]]
 ATTACKS: dict[str, Attack] = {
     "silent logins": lambda instance, user: door.silent_logins(instance, user.place),
+    "key exchanges": lambda instance, user: door.key_exchanges(instance, user.place),
+    "idle sessions": door.idle_sessions,
 }
 """Each is made by somebody with an address of their own, and a key where it needs one."""
 WINDOW = 5.0
