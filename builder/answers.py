@@ -1,12 +1,13 @@
 """What the builder answers over RPC. All values are JSON."""
 
+from collections.abc import Mapping
 from typing import Any
 
-from builder import retention
+from builder import containers, retention
 from builder.ports import Ports
 from builder.state import App
 from services import names, usage
-from services.errors import NoSuchApp, Refused
+from services.errors import NoSuchApp, Refused, Unavailable
 
 Json = dict[str, Any]
 
@@ -48,7 +49,10 @@ def clean_up(ports: Ports) -> list[Json]:
 
 
 def disk(ports: Ports) -> Json:
-    """The bytes of images and of blobs, by the app's name; a blob that no build knows is no app's."""
+    """The bytes of images, caches and blobs, by the app's name; a blob that no build knows is no app's.
+
+    Caches are None when Docker does not count them in time.
+    """
     ports.projections.catch_up()
     state = ports.state
     owners = {
@@ -60,7 +64,18 @@ def disk(ports: Ports) -> Json:
     folder, names = ports.settings.home / "blobs", usage.labels(state.apps, state.gone)
     blobs = [(owners.get(f"sha256:{path.name}", ""), usage.folder(path)) for path in folder.glob("[0-9a-f]*")]
     images = [(image.app, image.size) for image in retention.found(ports.client, ports.settings)]
-    return {"images": usage.by_label(names, images), "blobs": usage.by_label(names, blobs)}
+    told = {"images": usage.by_label(names, images), "blobs": usage.by_label(names, blobs)}
+    return {**told, "caches": caches(ports, names)}
+
+
+def caches(ports: Ports, names: Mapping[str, str]) -> dict[str, int] | None:
+    """The bytes of the apps' package caches, by the app's name; None when Docker does not count them in time."""
+    try:
+        with containers.translated():
+            found = containers.volume_sizes(ports.client, {"pushlog.instance": ports.settings.instance})
+    except Unavailable:
+        return None
+    return usage.by_label(names, [(labels.get("pushlog.app", ""), size) for labels, size in found])
 
 
 def _app(ports: Ports, name: str) -> App:

@@ -20,6 +20,7 @@ Labels = Mapping[str, str]
 CONFLICT = 409
 KILLED = 137
 PATIENCE = 2
+WORK = 120
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,6 +136,17 @@ def _exit_code(client: docker.DockerClient, execution: str) -> int:
     return int(code)
 
 
+def written(client: docker.DockerClient, container: str) -> int:
+    """The bytes of what a container has written, beside its volumes; 0 when it is gone."""
+    rows = client.api.containers(all=True, size=True, filters={"id": container})
+    return int(rows[0].get("SizeRw") or 0) if rows else 0
+
+
+def exit_code(client: docker.DockerClient, container: str) -> int:
+    """The exit code of a container, once it has ended."""
+    return int(client.api.wait(container, timeout=WORK)["StatusCode"])
+
+
 def ends(client: docker.DockerClient, container: str) -> bool:
     """Whether the container ends by itself within PATIENCE seconds."""
     try:
@@ -200,6 +212,12 @@ def let_go(client: docker.DockerClient, id: str) -> bool:
             raise
         return False
     return True
+
+
+def volume_sizes(client: docker.DockerClient, labels: Labels) -> list[tuple[Labels, int]]:
+    """The labels and bytes of every volume that has these labels. Raises Unavailable when counting takes long."""
+    rows = [(row["Labels"] or {}, row["UsageData"]) for row in client.api.df()["Volumes"] or []]
+    return [(there, max(0, usage["Size"])) for there, usage in rows if usage and labels.items() <= there.items()]
 
 
 def remove_volume(client: docker.DockerClient, name: str) -> bool:

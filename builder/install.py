@@ -4,10 +4,11 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 
-from builder import containers, sandbox
+from builder import containers, sandbox, watch
 from builder.buildpacks import Buildpack, Dependencies
 from builder.errors import BuildRefused
 from builder.job import APP_ID, Job
+from builder.watch import Watch
 from services.errors import PushlogError, Unavailable
 
 
@@ -43,10 +44,14 @@ def _make(job: Job, stack: str, buildpack: Buildpack, dependencies: Dependencies
     host = sandbox.host(job.settings, cache=cache, network=network)
     # the container lives as long as the build may take: a limit that holds even if Pushlog is gone meanwhile
     lifetime = ["/bin/sleep", str(job.settings.build_timeout)]
-    with containers.container(job.client, stack, job.labels, host, lifetime) as container:
+    with (
+        watch.bounded(job, stack, cache),
+        containers.container(job.client, stack, job.labels, host, lifetime) as container,
+    ):
         containers.put(job.client, container, job.source.tar(owner=APP_ID, folder="app/", names=dependencies.files))
         containers.start(job.client, container)
-        _run(job, container, dependencies.command, _environment(job, buildpack))
+        with watch.watching(job, container) as watched:
+            _run(job, container, dependencies.command, _environment(job, buildpack), watched)
         # what is left in /app is of use only where the command may have built in place
         swept = ["/tmp"] if dependencies.files is None else ["/app", "/tmp"]  # noqa: S108
         _run(job, container, ["/usr/bin/find", *swept, "-mindepth", "1", "-delete"], {})
@@ -59,12 +64,17 @@ def _environment(job: Job, buildpack: Buildpack) -> Mapping[str, str]:
     return {**sandbox.environment(job.settings), **job.request.env, **buildpack.environment}
 
 
-def _run(job: Job, container: str, argv: Sequence[str], environment: Mapping[str, str]) -> None:
+def _run(
+    job: Job, container: str, argv: Sequence[str], environment: Mapping[str, str], watched: Watch | None = None
+) -> None:
     """Run a command of the build, its output to the pusher. Raises what `_failure` says when it does not end well."""
     try:
         code = containers.execute(job.client, container, argv, environment, job.output.program)
     finally:
         job.output.end_program()
+    if watched:
+        watched.look()
+        watched.check()
     if code != 0:
         raise _failure(job, container, argv, code)
 

@@ -19,9 +19,10 @@ from docker.utils import kwargs_from_env
 from services.errors import Unavailable
 
 VERSION = "1.41"
-ASK, CHANGE, WORK = 7.0, 30.0, 600.0
-"""Seconds without a sign of Docker: for a question, so that a command's asker hears within 10 s; for a change of a
-container; and for what moves an app's files, which may be gigabytes."""
+ASK, ADD_UP, CHANGE, WORK = 7.0, 4.0, 30.0, 600.0
+"""Seconds without a sign of Docker: for a question, so that a command's asker hears within 10 s; for the sizes of all
+that it has, which are worth no longer wait; for a change of a container; and for what moves or counts an app's files,
+which may be gigabytes."""
 BASE = "http+docker://localhost"
 AT_ONCE = 64
 """How many connections are kept for the next time; there are as many as were ever in use at once."""
@@ -58,8 +59,10 @@ class Api(docker.APIClient):
 
 def deadline(method: str, path: str) -> float:
     """How many seconds a request may wait for Docker's next sign."""
-    if path.partition("?")[0].endswith(("/archive", "/commit")):
+    if path.partition("?")[0].endswith(("/archive", "/commit")) or "size=1" in path:
         return WORK
+    if path.endswith("/system/df"):
+        return ADD_UP
     return ASK if method == "GET" else CHANGE
 
 

@@ -7,6 +7,7 @@ import uuid
 import docker
 import pytest
 
+from builder import containers, watch
 from builder.buildstep import BuildRefused, build, remove_app, remove_leftovers
 from services import oom
 from services.errors import Unavailable
@@ -203,6 +204,55 @@ def test_an_install_that_forks_without_end_is_stopped_by_the_limit_of_processes(
     with pytest.raises(BuildRefused, match="ended with exit code"):
         workshop.build(running("while os.fork() >= 0: pass"), build_pids=32, build_timeout=20.0)
     assert workshop.containers() == []
+
+
+WRITING = """
+import time
+for number in range(12):
+    pathlib.Path("{folder}", f"part{{number}}").write_bytes(os.urandom(8 << 20))
+time.sleep({sleep})
+"""
+
+
+@pytest.mark.parametrize(
+    ("folder", "said"),
+    [("/app", r"^the build wrote \S+ \S+; allowed are 32m"), ("/cache", r"wrote \S+ \S+ to /cache; allowed are 32")],
+)
+def test_an_install_that_writes_without_end_is_ended_and_leaves_nothing(workshop, monkeypatch, folder, said):
+    monkeypatch.setattr(watch, "EVERY", 0.2)
+    begun = time.monotonic()
+    with pytest.raises(BuildRefused, match=said):
+        workshop.build(
+            running(WRITING.format(folder=folder, sleep=60)), build_layer_limit="32m", build_cache_limit="16m"
+        )
+    assert time.monotonic() - begun < 30, "it was ended while it ran"
+    left = workshop.volumes() if folder == "/cache" else []
+    assert (workshop.containers(), workshop.images(), left) == ([], [], [])
+
+
+def test_an_install_that_wrote_too_much_before_anybody_looked_is_refused_all_the_same(workshop):
+    with pytest.raises(BuildRefused, match="allowed are 32m"):
+        workshop.build(running(WRITING.format(folder="/app", sleep=0)), build_layer_limit="32m")
+    assert (workshop.containers(), workshop.images()) == ([], [])
+
+
+def test_a_cache_beyond_its_limit_is_emptied_after_the_build_and_said_to_be(workshop):
+    workshop.build(running(WRITING.format(folder="/cache", sleep=0)), build_cache_limit="64m")
+    assert "The package cache was larger than PUSHLOG_BUILD_CACHE_LIMIT, 64m, and is emptied" in workshop.said
+    assert workshop.volumes() == []
+    workshop.build(running("pathlib.Path('/cache/kept').write_text('x')"), build_cache_limit="64m")
+    assert len(workshop.volumes()) == 1
+    [(labels, _)] = containers.volume_sizes(workshop.client, {"pushlog.instance": workshop.settings.instance})
+    assert labels["pushlog.app"] == workshop.app
+    assert workshop.said.count("is emptied") == 1
+
+
+def test_a_build_is_ended_before_the_disk_is_full(workshop, monkeypatch):
+    monkeypatch.setattr(watch, "EVERY", 0.2)
+    monkeypatch.setattr(watch, "LEFT", 1 << 60)
+    with pytest.raises(BuildRefused, match="are free on the disk"):
+        workshop.build(running("import time; time.sleep(60)"))
+    assert (workshop.containers(), workshop.images()) == ([], [])
 
 
 def test_an_install_that_prints_without_end_is_cut_with_one_sentence(workshop):

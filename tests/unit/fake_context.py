@@ -27,6 +27,7 @@ class FakeContext:
     force: bool = False
     at: int | None = None
     dry_run: bool = False
+    caches: dict[str, int] | None = field(default_factory=lambda: {"hello": 1 << 20})
     held: frozenset[str] = frozenset({"read", "write", "admin"})
     stdin: bytes = b""
     log: MemoryLog = field(default_factory=MemoryLog)
@@ -185,7 +186,8 @@ class FakeContext:
         return [{"app": "hello", "image": "sha256:" + "1" * 64, "kind": "app", "size": 3 << 20}]
 
     def _builder_disk(self) -> dict[str, Any]:
-        return {"images": {"hello": 3 << 20}, "blobs": {"hello": 1024, "(no app)": 5}}
+        images, blobs = {"hello": 3 << 20}, {"hello": 1024, "(no app)": 5}
+        return {"images": images, "blobs": blobs, "caches": self.caches}
 
     def _deployer_disk(self) -> dict[str, Any]:
         return {"logs": {"hello": 0}}

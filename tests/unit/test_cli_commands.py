@@ -433,13 +433,19 @@ def test_a_clean_up_says_what_was_freed(ctx: FakeContext) -> None:
 def test_the_disk_is_shown_by_its_owners(ctx: FakeContext, words: tuple[str, ...]) -> None:
     rows = [line.split("  ") for line in said(ctx, *words).splitlines()]
     assert [[cell.strip() for cell in row if cell] for row in rows] == [
-        ["(no app)", "0 bytes", "0 bytes", "5 bytes", "0 bytes", "5 bytes"],
-        ["hello", "3 MiB", "1 KiB", "1 KiB", "0 bytes", "3 MiB"],
-        ["old (destroyed)", "0 bytes", "7 bytes", "0 bytes", "0 bytes", "7 bytes"],
-        ["(database)", "-", "-", "-", "-", "2 KiB"],
-        ["(free)", "-", "-", "-", "-", "4 GiB"],
+        ["(no app)", "0 bytes", "0 bytes", "0 bytes", "5 bytes", "0 bytes", "5 bytes"],
+        ["hello", "3 MiB", "1 MiB", "1 KiB", "1 KiB", "0 bytes", "4 MiB"],
+        ["old (destroyed)", "0 bytes", "0 bytes", "7 bytes", "0 bytes", "0 bytes", "7 bytes"],
+        ["(database)", "-", "-", "-", "-", "-", "2 KiB"],
+        ["(free)", "-", "-", "-", "-", "-", "4 GiB"],
     ]
-    assert json.loads(said(ctx, *words, "--format", "json"))[1]["total"] == (3 << 20) + 2048
+    assert json.loads(said(ctx, *words, "--format", "json"))[1]["total"] == (4 << 20) + 2048
+
+
+def test_caches_that_docker_does_not_count_in_time_are_not_told(ctx: FakeContext) -> None:
+    ctx.caches = None
+    row = json.loads(said(ctx, "doctor:disk", "--format", "json"))[1]
+    assert (row["owner"], row["caches"], row["total"]) == ("hello", None, (3 << 20) + 2048)
 
 
 def test_a_bad_rollback_is_refused_before_anything_is_asked(ctx: FakeContext) -> None:

@@ -25,6 +25,8 @@ def silent(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 def test_a_question_waits_less_long_than_a_command_may_take_and_work_on_files_long():
     assert engine.deadline("GET", "/v1.41/containers/json?all=1") == engine.ASK
+    assert engine.deadline("GET", "/v1.41/containers/json?all=1&size=1") == engine.WORK
+    assert engine.deadline("GET", "/v1.41/system/df") == engine.ADD_UP
     assert engine.deadline("POST", "/v1.41/containers/create?name=commit") == engine.CHANGE
     assert engine.deadline("POST", "/v1.41/commit?container=1") == engine.WORK
     assert engine.deadline("PUT", "/v1.41/containers/1/archive?path=/") == engine.WORK
