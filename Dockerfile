@@ -44,7 +44,7 @@ CMD ["/opt/pushlog/compose/start-postgres"]
 
 FROM base AS platform
 RUN apt-get -q update \
-    && apt-get -q -y install --no-install-recommends git nginx python3 python3-venv \
+    && apt-get -q -y install --no-install-recommends git libnginx-mod-stream nginx python3 python3-venv \
     && rm -rf /var/lib/apt/lists/*
 # A volume that is mounted for the first time takes its owner from the folder beneath it.
 RUN cd /var/lib && for part in . blobs logs nginx output repositories ssh; do \

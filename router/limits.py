@@ -7,6 +7,8 @@ from services.settings import Settings
 
 WORKERS = 2
 MOST_SLOTS = 16384
+CONNECTIONS = 4
+"""Connections that one client may have for each request that it may have open: most idle between two requests."""
 EVERYONE = 4096
 UPLOADS_KEPT = 4096
 """MiB of request bodies that lie on the disk at once, unless 64 uploads are more."""
@@ -22,13 +24,15 @@ LOOPBACK = ("127.0.0.0/8", "::1/128")
 class Limits:
     """`slots` are a worker's connections, `everyone` all open requests, `client` those of one address.
 
-    `uploads` and `client_uploads` are requests whose body may lie on the disk. `unlimited` are the networks that are
-    counted among nobody's: this machine, where a proxy may be, and the trusted proxies.
+    `connections` are those of one address where nginx has a front. `uploads` and `client_uploads` are requests whose
+    body may lie on the disk. `unlimited` are the networks that are counted among nobody's: this machine, where a proxy
+    may be, and the trusted proxies.
     """
 
     slots: int
     everyone: int
     client: int
+    connections: int
     uploads: int
     client_uploads: int
     unlimited: tuple[str, ...]
@@ -40,14 +44,17 @@ class Limits:
 def limits(settings: Settings, machine: Machine) -> Limits:
     """The limits of an nginx on `machine`."""
     slots = min(MOST_SLOTS, machine.files // 4)
-    # a request takes two connections; as many again are left for those that wait or have not sent all of their headers
-    everyone = min(EVERYONE, WORKERS * slots // 4)
+    # A request takes two of nginx's connections, and two more behind a front. As many again are left for clients that
+    # are idle or have not sent all of their headers.
+    everyone = min(EVERYONE, WORKERS * slots // (4 if machine.stream is None else 8))
     uploads = max(64, min(1024, UPLOADS_KEPT // _mebibytes(settings.body_limit)))
-    unlimited = tuple(dict.fromkeys([*LOOPBACK, *settings.trusted_proxies]))
+    own = [] if (bind := settings.http_bind.strip("[]")) in ("", "::", "0.0.0.0") else [bind]  # noqa: S104
+    unlimited = tuple(dict.fromkeys([*LOOPBACK, *own, *settings.trusted_proxies]))
     return Limits(
         slots=slots,
         everyone=everyone,
         client=settings.client_limit,
+        connections=CONNECTIONS * settings.client_limit,
         uploads=uploads,
         client_uploads=uploads // 8,
         unlimited=unlimited,

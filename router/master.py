@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
+from router import front
 from router.limits import WORKERS
 from router.render import RouteRefused
 from services import oom
@@ -63,6 +64,7 @@ class Master:
         for orphan in self._ours(WORKER):
             _send(orphan, signal.SIGQUIT)
         wait(lambda: not any(self._ours(WORKER)), Unavailable("the workers of a killed nginx still accept"))
+        front.clear(self.folder)
         result = self._run("-c", config)
         if result.returncode:
             raise Unavailable(f"nginx did not start: {_reason(result.stderr)}")
@@ -75,6 +77,7 @@ class Master:
         """
         master, before = self._settled()
         logged = self._log_size()
+        front.clear(self.folder)
         _send(master, signal.SIGHUP)
 
         def switched() -> bool:

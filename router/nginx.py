@@ -6,30 +6,27 @@ counts is what the running nginx says that it serves. It says so at a socket in 
 leads there, a socket that a killed nginx left stands in nobody's way, and the answer can be of no other tree.
 """
 
-import os
+import logging
 import secrets
-import shutil
 import threading
 import time
 from collections.abc import Iterable
-from contextlib import suppress
-from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
+from dataclasses import dataclass, replace
 from time import monotonic
 from typing import Any
 
-from router import machine
+from router import front, machine
 from router.master import Master
-from router.probe import Answer, ask, served
-from router.render import PROBE_PATTERN, AppRoute, RouteRefused, internal, tree, tree_id
-from services import names
+from router.probe import Answer, ask, served, token
+from router.render import AppRoute, RouteRefused, tree
+from router.trees import Trees
 from services.errors import PushlogError
 from services.settings import Settings
 
 __all__ = ["Nginx", "RouteRefused"]
 
 ANSWER_WITHIN = 2.0
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -46,16 +43,17 @@ class Nginx:
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._folder = settings.home / "nginx"
-        self._current = self._folder / "current"
+        self._trees = Trees(self._folder)
         self._master = Master(settings.nginx, self._folder)
         self._lock = threading.Lock()
         self._changes = 0
+        self._front_refused = False
 
     def look(self) -> Seen:
         """Ask nginx what it serves, within ANSWER_WITHIN seconds. Keeps nobody else from changing it meanwhile."""
-        changes, tree = self._changes, self._target()
+        changes, tree = self._changes, self._trees.target()
         running = tree and self._master.pid() is not None
-        return Seen(served(self._socket(tree), monotonic() + ANSWER_WITHIN) if running else "", changes)
+        return Seen(served(self._trees.socket(tree), monotonic() + ANSWER_WITHIN) if running else "", changes)
 
     def ensure(self, routes: Iterable[AppRoute], seen: Seen | None = None) -> None:
         """Have nginx run and serve exactly `routes`; nothing is done when it does already.
@@ -66,11 +64,15 @@ class Nginx:
         seen = seen or self.look()
         with self._lock:
             self._master.trim_log()
-            files = self._render(routes)
+            routes = list(routes)
+            files = self._render(routes, self._with_front())
             # a change since the look was proven itself
-            serves = seen.changes != self._changes or seen.tree == self._target()
-            if not (serves and self._holds(files)):
-                self._switch(files)
+            serves = seen.changes != self._changes or seen.tree == self._trees.target()
+            if self._has_lost_front(files):  # nginx makes the socket again only after it was without one
+                self._switch(self._render(routes, with_front=False, with_socket=False))
+                serves = False
+            if not (serves and self._trees.holds(files)):
+                self._switch_or_do_without(files, routes)
             self._master.protect()
 
     def prove(self, route: AppRoute) -> None:
@@ -103,42 +105,65 @@ class Nginx:
         pid, seen = self._master.pid(), self.look()
         return {"running": pid is not None, "pid": pid, "tree": seen.tree[len("trees/") :].partition(".")[0] or None}
 
-    def _render(self, routes: Iterable[AppRoute]) -> dict[str, str]:
+    def _has_lost_front(self, files: dict[str, str]) -> bool:
+        """Whether nginx should run behind a front with `files`, and somebody removed the socket."""
+        there = self._master.pid() is None or (self._folder / front.SOCKET).exists()
+        return _is_fronted(files) and self._trees.holds(files) and not there
+
+    def _with_front(self) -> bool:
+        """Whether nginx counts connections before it reads them, if it can (see router/front.py)."""
+        return not self._front_refused and front.is_free(self._folder / "conf.d")
+
+    def _render(self, routes: Iterable[AppRoute], with_front: bool, with_socket: bool = True) -> dict[str, str]:
         for name, mode in (("", 0o711), ("trees", 0o700), ("logs", 0o711), ("temp", 0o711), ("conf.d", 0o755)):
             folder = self._folder / name
             if not folder.is_dir():
                 folder.mkdir(parents=True)
                 folder.chmod(mode)
-        return tree(routes, self._settings, self._token, machine.here())
+        on = machine.here(self._settings.nginx)
+        front.prepare(self._folder, on.group)
+        on = replace(on, stream=on.stream if with_front else None, socket=on.socket and with_socket)
+        return tree(routes, self._settings, token(self._folder), on)
+
+    def _switch_or_do_without(self, files: dict[str, str], routes: list[AppRoute]) -> None:
+        """Switch to `files`, or to the same routes without the front, if this is what nginx does not take."""
+        try:
+            self._switch(files)
+        except RouteRefused as error:
+            if not _is_fronted(files):
+                raise
+            self._switch(self._render(routes, with_front=False))
+            self._front_refused = True
+            logger.warning("half-sent requests are not limited per address: with the stream module, %s", error)
 
     def _switch(self, files: dict[str, str]) -> None:
         """Write, test, swap, reload or start, prove; what goes wrong after the swap is undone."""
-        target = self._write(files)
+        target = self._trees.write(files)
         try:
             self._master.test(f"{target}/nginx.conf")
         except PushlogError:
-            shutil.rmtree(self._folder / target)
+            self._trees.remove(target)
             raise
-        before = self._target()
+        before = self._trees.target()
         running = self._master.pid() is not None
-        self._point(target)
+        self._trees.point(target)
         try:
             if running:
                 self._master.reload()
             else:
                 self._master.start("current/nginx.conf")
-            if served(self._socket(target), monotonic() + ANSWER_WITHIN) != target:
+            if served(self._trees.socket(target), monotonic() + ANSWER_WITHIN) != target:
                 raise RouteRefused("nginx serves another configuration")
         except PushlogError as error:
             self._put_back(before, running, error)
             raise
         self._changes += 1
-        self._clean({target, before})
+        self._trees.clean({target, before})
 
     def _put_back(self, before: str, running: bool, error: PushlogError) -> None:
         try:
             if before:
-                self._point(before)
+                self._trees.point(before)
             if not running:
                 self._master.stop(0)
             elif before:
@@ -146,62 +171,14 @@ class Nginx:
         except PushlogError as other:
             raise RouteRefused(f"{error}; nginx did not go back to what it served: {other}") from other
 
-    def _write(self, files: dict[str, str]) -> str:
-        # Not synced to the disk: it all follows from the log, and after a power cut no nginx runs, so it is made anew.
-        target = f"trees/{tree_id(files)}.{secrets.token_hex(4)}"
-        (self._folder / target / "apps").mkdir(parents=True)
-        for path, text in (files | internal(target)).items():
-            (self._folder / target / path).write_text(text)
-        return target
-
-    def _socket(self, target: str) -> Path:
-        return self._folder / target / "tree.sock"
-
-    def _target(self) -> str:
-        """The tree in use, or nothing when there is none."""
-        return str(self._current.readlink()) if self._current.exists() else ""
-
-    def _point(self, target: str) -> None:
-        link = self._folder / "current.new"
-        link.unlink(missing_ok=True)
-        link.symlink_to(target)
-        link.replace(self._current)
-
-    def _clean(self, keep: set[str]) -> None:
-        for folder in (self._folder / "trees").iterdir():
-            if f"trees/{folder.name}" not in keep:
-                shutil.rmtree(folder)
-
-    def _holds(self, files: dict[str, str]) -> bool:
-        """Whether the tree in use is that of `files`, and nobody changed it."""
-        target = self._target()
-        if not target.startswith(f"trees/{tree_id(files)}."):
-            return False
-        try:
-            return all((self._current / path).read_text() == text for path, text in (files | internal(target)).items())
-        except (OSError, UnicodeDecodeError):
-            return False
-
     def _ask(self, host: str, deadline: float) -> Answer | None:
         bind = self._settings.http_bind.removeprefix("[").removesuffix("]")
         address = "127.0.0.1" if bind in ("", "::", "0.0.0.0") else bind  # noqa: S104
-        return ask((address, self._settings.http_port), host, self._token, deadline)
+        return ask((address, self._settings.http_port), host, token(self._folder), deadline)
 
-    @cached_property
-    def _token(self) -> str:
-        """The instance's probe token, made at first use."""
-        path = self._folder / "probe-token"
-        with suppress(FileNotFoundError):
-            token = path.read_text()
-            if names.matches(PROBE_PATTERN, token):
-                return token
-        token = secrets.token_hex(16)
-        fresh = path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
-            file.write(token)
-        fresh.replace(path)
-        return token
+
+def _is_fronted(files: dict[str, str]) -> bool:
+    return "\nstream {" in files["nginx.conf"]
 
 
 def _sample(hosts: tuple[str, ...]) -> str:

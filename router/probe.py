@@ -3,12 +3,18 @@
 import http.client
 import io
 import os
+import secrets
 import socket
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 
+from services import names
+
 LARGEST_HEAD = 65536
+PROBE_PATTERN = r"^[0-9a-f]{32}$"
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,21 @@ class Answer:
 
     release: str
     container: str
+
+
+def token(folder: Path) -> str:
+    """The instance's secret in nginx's `folder`, made at first use."""
+    path = folder / "probe-token"
+    with suppress(FileNotFoundError):
+        if names.matches(PROBE_PATTERN, found := path.read_text()):
+            return found
+    made = secrets.token_hex(16)
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    with os.fdopen(os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(made)
+    fresh.replace(path)
+    return made
 
 
 def ask(address: tuple[str, int], host: str, token: str, deadline: float) -> Answer | None:
@@ -44,17 +65,24 @@ def ask(address: tuple[str, int], host: str, token: str, deadline: float) -> Ans
 def served(path: Path, deadline: float) -> str:
     """The configuration that nginx says it serves at the Unix socket `path`; empty when nothing answers in time."""
     try:
-        # A socket's path has at most 107 bytes, and a home may be longer: it is named by its open folder.
-        folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
-        try:
-            with socket.socket(socket.AF_UNIX) as connection:
-                connection.settimeout(_left(deadline))
-                connection.connect(f"/proc/self/fd/{folder}/{path.name}")
-                return str(_head(connection, "tree", deadline)["X-Pushlog-Tree"] or "")
-        finally:
-            os.close(folder)
+        with connected(path, deadline) as connection:
+            return str(_head(connection, "tree", deadline)["X-Pushlog-Tree"] or "")
     except (OSError, http.client.HTTPException):
         return ""
+
+
+@contextmanager
+def connected(path: Path, deadline: float) -> Iterator[socket.socket]:
+    """A connection to the Unix socket `path`."""
+    # A socket's path has at most 107 bytes, and a home may be longer: it is named by its open folder.
+    folder = os.open(path.parent, os.O_PATH | os.O_DIRECTORY)
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_left(deadline))
+            connection.connect(f"/proc/self/fd/{folder}/{path.name}")
+            yield connection
+    finally:
+        os.close(folder)
 
 
 def _head(connection: socket.socket, host: str, deadline: float, more: str = "") -> http.client.HTTPMessage:

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
+from router.front import SOCKET
 from router.limits import WORKERS, limits
 from router.machine import Machine
+from router.probe import PROBE_PATTERN
 from services import names
 from services.errors import BadInput, PushlogError
 from services.settings import Settings
 
-PROBE_PATTERN = r"^[0-9a-f]{32}$"
 TREE_PATTERN = r"^trees/[0-9a-f]{16}\.[0-9a-f]{8}$"
 PLAIN = Machine()
 
@@ -75,15 +76,19 @@ def tree(routes: Iterable[AppRoute], settings: Settings, token: str, machine: Ma
     if not names.matches(PROBE_PATTERN, token):
         raise BadInput("token: it is not a probe token; allowed are 32 hexadecimal digits")
     served = sorted((route for route in _once(routes) if route.hosts), key=lambda route: route.app)
-    listens = addresses(settings, machine)
+    public = addresses(settings, machine)
+    inner = [f"unix:{SOCKET} proxy_protocol"] if machine.socket else []
+    listens = (public if machine.stream is None else []) + inner
     files = {f"apps/{route.app}.conf": _render("app.conf.j2", route=route, listens=listens) for route in served}
     files["nginx.conf"] = _render(
         "nginx.conf.j2",
         settings=settings,
         machine=machine,
+        public=public,
         listens=listens,
         token=token,
         workers=WORKERS,
+        socket=SOCKET,
         limits=limits(settings, machine),
     )
     return files

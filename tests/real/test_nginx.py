@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from router.front import SOCKET
 from router.machine import here
 from router.master import LOG_LIMIT, Master
 from router.nginx import Nginx
@@ -329,8 +330,10 @@ def test_an_nginx_that_an_older_version_started_is_taken_over_without_a_failed_r
 ):
     """It has no socket that tells its tree, so it counts as serving another one."""
     app = web_app("app")
-    for name in ("trees/old.1", "logs", "temp", "conf.d"):
+    for name in ("trees/old.1", "logs", "temp", "conf.d", "run"):
         (folder / name).mkdir(parents=True)
+    with socket.socket(socket.AF_UNIX) as stale:  # as a reload leaves it that nginx did not take
+        stale.bind(f"/proc/self/fd/{os.open(folder, os.O_PATH)}/{SOCKET}")
     (folder / "trees/old.1/nginx.conf").write_text(
         "worker_processes 2; pid nginx.pid; error_log logs/error.log; events {}\n"
         "http { access_log off; client_body_temp_path temp/body; proxy_temp_path temp/proxy;"
@@ -350,6 +353,7 @@ def test_an_nginx_that_an_older_version_started_is_taken_over_without_a_failed_r
             since = time.monotonic()
             until(lambda: len(poller.since(since)) > 20)
         assert poller.failures == []
+        assert is_fronted(folder)
         assert nginx.status()["pid"] == pid
         assert nginx.status()["tree"]
     finally:
@@ -374,11 +378,11 @@ def half_written_tree(nginx, folder, other):
 
 
 def swapped_but_not_reloaded(nginx, folder, other):
-    nginx._point(nginx._write(nginx._render([route(other.address, release=2)])))
+    nginx._trees.point(nginx._trees.write(nginx._render([route(other.address, release=2)], nginx._with_front())))
 
 
 def dangling_link(nginx, folder, other):
-    nginx._point("trees/gone")
+    nginx._trees.point("trees/gone")
 
 
 def left_over_new_link(nginx, folder, other):
@@ -402,6 +406,10 @@ def reloaded_by_hand(nginx, folder, other):
 
 def lost_socket(nginx, folder, other):
     (folder / "current/tree.sock").unlink()
+
+
+def lost_front(nginx, folder, other):
+    (folder / SOCKET).unlink()
 
 
 def killed_master(nginx, folder, other):
@@ -431,6 +439,7 @@ def stopped_nginx(nginx, folder, other):
         lost_pid_file,
         reloaded_by_hand,
         lost_socket,
+        lost_front,
         killed_master,
         killed_master_and_half_a_tree,
         stopped_nginx,
@@ -446,6 +455,40 @@ def test_the_next_start_mends_what_a_crash_left(nginx, port, folder, router_sett
     publish(successor, [route(new.address, release=3)], "hello")
     assert {get(port, HOST).app for _ in range(20)} == {"new"}
     assert len(list((folder / "trees").iterdir())) <= 2
+
+
+def test_the_front_gives_way_to_an_operators_server_and_comes_back(nginx, port, folder, web_app):
+    """A server of the operator may listen on the router's port, which two modules of nginx cannot share."""
+    app = web_app("app")
+    publish(nginx, [route(app.address)], "hello")
+    mine = folder / "conf.d/mine.conf"
+    with Poller(port, HOST) as poller:
+        assert is_fronted(folder)
+        mine.write_text(f"server {{ listen 127.0.0.1:{port}; server_name own.example.com; return 200 own; }}\n")
+        nginx.ensure([route(app.address)])
+        assert not is_fronted(folder)
+        assert get(port, "own.example.com").text == "own"
+        mine.unlink()
+        nginx.ensure([route(app.address)])
+        assert is_fronted(folder)
+        since = time.monotonic()
+        until(lambda: len(poller.since(since)) > 20)
+    assert poller.failures == []
+
+
+def is_fronted(folder):
+    return "\nstream {" in (folder / "current/nginx.conf").read_text()
+
+
+def test_a_stream_module_that_nginx_does_not_load_is_done_without(router_settings, port, folder, web_app, monkeypatch):
+    monkeypatch.setattr("router.machine.stream_module", lambda program: "/no/such/module.so")
+    nginx = Nginx(router_settings)
+    try:
+        publish(nginx, [route(web_app("app").address)], "hello")
+        assert get(port, HOST).app == "app"
+        assert not is_fronted(folder)
+    finally:
+        nginx.stop()
 
 
 def test_a_publish_starts_an_nginx_that_does_not_run(nginx, port, web_app):
@@ -512,13 +555,13 @@ labels = st.from_regex(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?", fullmatch=True)
 def tester(tmp_path, router_settings):
     """Tests a set of routes with `nginx -t`, and returns what it warned of."""
     name = f"trees/{'0' * 16}.{'0' * 8}"
-    for folder in ("temp", "logs", "conf.d", f"{name}/apps"):
+    for folder in ("temp", "logs", "run", "conf.d", f"{name}/apps"):
         (tmp_path / folder).mkdir(parents=True)
 
     def check(routes):
         for path in (tmp_path / name / "apps").iterdir():
             path.unlink()
-        for path, text in (tree(routes, router_settings, "0" * 32, here()) | internal(name)).items():
+        for path, text in (tree(routes, router_settings, "0" * 32, here("nginx")) | internal(name)).items():
             (tmp_path / name / path).write_text(text)
         result = Master("nginx", tmp_path)._run("-t", "-c", f"{name}/nginx.conf")
         assert result.returncode == 0, result.stderr

@@ -15,7 +15,7 @@ from router import limits
 from router.nginx import Nginx
 from router.render import AppRoute
 from tests.real.conftest import settings_in
-from tests.real.web import Reply, WebApp, get, publish
+from tests.real.web import Reply, WebApp, free_port, get, publish
 
 HOST = "hello.example.com"
 MIB = 1024 * 1024
@@ -23,8 +23,8 @@ LARGE = 24 * MIB
 SHARE, UPLOADS = 10, 8
 
 
-@pytest.fixture(scope="module")
-def router(tmp_path_factory):
+@pytest.fixture(scope="module", params=["front", "plain"])
+def router(request, tmp_path_factory):
     """The settings of a router that trusts 127.0.0.1 and 10.1.1.0/24 as proxies, its app and its large app."""
     patch = pytest.MonkeyPatch()
     patch.setattr(limits, "HEADERS_WITHIN", 1)
@@ -33,6 +33,9 @@ def router(tmp_path_factory):
         update={"trusted_proxies": ("127.0.0.1/32", "10.1.1.0/24"), "client_limit": SHARE, "body_limit": "64m"}
     )
     nginx = Nginx(settings)
+    if request.param == "plain":  # a server of the operator's own
+        (settings.home / "nginx/conf.d").mkdir(parents=True)
+        (settings.home / "nginx/conf.d/own.conf").write_text(f"server {{ listen 127.0.0.1:{free_port()}; }}")
     with WebApp("hello") as app, LargeApp() as large:
         routes = [
             AppRoute("hello", 1, 1, (HOST,), (app.address,)),

@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from router import front
 from router.limits import limits
 from router.machine import Machine
 from router.render import AppRoute, RouteRefused, internal, tree, tree_id
@@ -276,3 +277,28 @@ def test_without_trusted_proxies_nobodys_word_is_taken_for_an_address():
     assert "real_ip" not in tree([route()], SETTINGS, TOKEN)["nginx.conf"]
     trusting = tree([route()], Settings(trusted_proxies=("10.0.0.0/24",)), TOKEN)["nginx.conf"]
     assert re.findall(r"set_real_ip_from (.*);", trusting) == ["10.0.0.0/24"]
+
+
+def test_behind_a_front_only_the_front_listens_to_the_world():
+    files = tree([route()], SETTINGS, TOKEN, Machine(stream="/modules/stream.so", socket=True))
+    assert "load_module /modules/stream.so;" in files["nginx.conf"]
+    front, _, http = files["nginx.conf"].partition("\nhttp {")
+    assert re.findall(r"listen (.*);", front) == ["0.0.0.0:8080"]
+    for text in (http, files["apps/hello.conf"]):
+        assert re.findall(r"listen (.*?)(?: default_server)?;", text) == ["unix:run/http.sock proxy_protocol"]
+
+
+@pytest.mark.parametrize(
+    ("text", "free"),
+    [
+        ("", True),
+        ("# server { in a comment\ngzip on;\nmap $a $server { default 1; }\n", True),
+        ("server {\n}\n", False),
+        ("  server{ listen 80; }", False),
+        ("include /etc/nginx/sites-enabled/*;", False),
+        ("gzip on; server { }", False),
+    ],
+)
+def test_a_file_of_the_operator_with_a_server_leaves_no_room_for_a_front(tmp_path, text, free):
+    (tmp_path / "own.conf").write_text(text)
+    assert front.is_free(tmp_path) == free
