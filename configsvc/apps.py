@@ -61,8 +61,8 @@ def domain_drafts(state: State, app: App, add: list[str], remove: list[str], pla
     drafts = []
     for host in dict.fromkeys(add):
         names.host(host)
-        if host == platform:
-            raise Refused(f"domain: {host} is the platform's own; allowed are other hosts")
+        if host in (platform, f"*.{platform}"):
+            raise Refused(f"domain: {host} is the platform's own; use another host, or {app.name}.{platform}")
         owner = state.domains.get(host)
         if owner == app.id:
             continue

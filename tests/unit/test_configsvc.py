@@ -222,6 +222,13 @@ def test_a_domain_that_is_anothers_or_the_platforms_is_refused(platform, host):
     assert platform.state.apps[OTHER].domains == ["other.example.com"]
 
 
+@pytest.mark.parametrize("host", [DOMAIN, f"*.{DOMAIN}"])
+def test_the_platforms_domain_and_all_below_it_are_no_apps_even_when_it_is_the_only_one(platform, host):
+    platform.create()
+    with pytest.raises(Refused, match=r"is the platform's own"):
+        platform.do(changes.domains, "hello", [host], [], DOMAIN)
+
+
 def test_the_default_domain_is_not_taken_from_an_app_that_has_it(platform):
     platform.create()
     platform.do(changes.domains, "hello", ["other.example.com"], [], DOMAIN)
