@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
-from tests.attacks.means import door
+from tests.attacks.means import door, router
 from tests.attacks.neighbour import COMMAND_AIM, Felt, Neighbour
 from tests.attacks.places import place
 from tests.bench.figures import Figure, note
@@ -17,6 +17,8 @@ ATTACKS: dict[str, Attack] = {
     "silent logins": lambda instance, user: door.silent_logins(instance, user.place),
     "key exchanges": lambda instance, user: door.key_exchanges(instance, user.place),
     "idle sessions": door.idle_sessions,
+    "half requests": lambda instance, user: router.half_requests(instance, user.place, instance.host(user.app)),
+    "half uploads": lambda instance, user: router.half_uploads(instance, user.place, instance.host(user.app)),
 }
 """Each is made by somebody with an address of their own, and a key where it needs one."""
 WINDOW = 5.0
