@@ -285,7 +285,9 @@ def test_behind_a_front_only_the_front_listens_to_the_world():
     front, _, http = files["nginx.conf"].partition("\nhttp {")
     assert re.findall(r"listen (.*);", front) == ["0.0.0.0:8080"]
     for text in (http, files["apps/hello.conf"]):
-        assert re.findall(r"listen (.*?)(?: default_server)?;", text) == ["unix:run/http.sock proxy_protocol"]
+        assert re.findall(r"listen (.*?)(?: default_server backlog=4096)?;", text) == [
+            "unix:run/http.sock proxy_protocol"
+        ]
 
 
 @pytest.mark.parametrize(
