@@ -6,9 +6,11 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import BinaryIO, NamedTuple
 
+from dulwich.objects import ObjectID
+
+from gitreceiver.git.checking import tar
+from gitreceiver.git.measure import Limits
 from gitreceiver.git.repository import FOLDER, Repository
-from gitreceiver.git.tree import Limits, tar_size, write_tar
-from services import disk
 from services.blobs import Blobs
 from services.errors import BadInput, PushlogError, Refused
 from services.settings import Settings
@@ -62,21 +64,16 @@ class Trees:
         if push.blob:
             with suppress(KeyError, FileNotFoundError):
                 return self._sources.link(push.app, push.id, self._blobs.path(push.blob))
-        try:
-            return self._write(push)
-        except (KeyError, FileNotFoundError):
-            raise Refused("what was pushed is not kept; push it again") from None
+        home = self._settings.home
+        repository = Repository(home / FOLDER / f"{push.app}.git")
 
-    def _write(self, push: Push) -> None:
-        home, limits = self._settings.home, Limits.of(self._settings)
-        with Repository(home / FOLDER / f"{push.app}.git").store() as store:
-            if not disk.takes(home, limits.total):  # else there is no need to measure it
-                disk.require(home, tar_size(store, push.commit, limits))
+        def write(file: BinaryIO) -> None:
+            tar(repository, push.commit, file, home, Limits.of(self._settings))
 
-            def write(file: BinaryIO) -> None:
-                write_tar(store, push.commit, file, limits)
-
-            self._sources.put(push.app, push.id, write)
+        with suppress(FileNotFoundError), repository.store() as store:
+            if ObjectID(push.commit.encode()) in store:
+                return self._sources.put(push.app, push.id, write)
+        raise Refused("what was pushed is not kept; push it again")
 
 
 class Making(threading.Thread):

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from services.errors import BadInput
-from services.terminal import visible
+from services.terminal import shown as shown
 
 APP_PATTERN = r"^[a-z0-9]([a-z0-9.-]{0,61}[a-z0-9])?$"
 PROCESS_PATTERN = r"^[A-Za-z0-9_-]{1,63}$"
@@ -30,11 +30,6 @@ UPSTREAM_PATTERN = r"^[0-9a-f.:\[\]]{2,47}:[1-9][0-9]{0,4}$"
 
 RESERVED_KEYS = frozenset({"PORT", "DYNO"})
 MAX_SCALE = 100
-
-
-def shown(value: str) -> str:
-    """`value` in quotes, control characters escaped and cut at 80 characters: safe in any message or log line."""
-    return f'"{visible(value if len(value) <= 80 else value[:80] + "…")}"'
 
 
 def matches(pattern: str, value: str) -> bool:

@@ -78,6 +78,11 @@ def visible(text: str) -> str:
     return text if text.isprintable() else "".join(c if c.isprintable() else escaped(c) for c in text)
 
 
+def shown(value: str) -> str:
+    """`value` in quotes, control characters escaped and cut at 80 characters: safe in any message or log line."""
+    return f'"{visible(value if len(value) <= 80 else value[:80] + "…")}"'
+
+
 def escaped(character: str) -> str:
     """A character as an escape; from DEL on as one that JSON knows, too."""
     code = ord(character)

@@ -1,15 +1,20 @@
-"""What a push brings, looked at in a process of its own: see check.py."""
+"""What a push brings, looked at and written as a tar in processes: check.py and tree.py."""
 
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from gitreceiver.git import program
 from gitreceiver.git.indexing import BadPack, last_words
 from gitreceiver.git.measure import Limits
-from services.names import shown
+from gitreceiver.git.repository import Repository
+from gitreceiver.git.tree import NO_ROOM, Question
+from services.errors import BadInput, Unavailable
 
+TAR_SECONDS = 600
+"""Of CPU time."""
 SLOW = "what is pushed takes too long to be checked; push less at once"
 
 
@@ -40,6 +45,22 @@ def look(
         raise BadPack(SLOW if errors == program.SLOW else f"what is pushed cannot be read: {last_words(errors)}")
     found: dict[str, Found | str] = {}
     for ref, answer in zip(refs, json.loads(out), strict=True):
-        reason, path = answer.pop("refused"), answer.pop("path", "")
-        found[ref] = reason.replace("{}", shown(path)) if reason else Found(**answer)
+        reason = answer.pop("refused")
+        found[ref] = reason or Found(**answer)
     return found
+
+
+def tar(repository: Repository, commit: str, file: BinaryIO, folder: Path, limits: Limits) -> None:
+    """Have the tree of a commit written to `file`, in a folder that is to have room for it.
+
+    Raises BadInput for a tree that is refused, Unavailable when there is no room.
+    """
+    question = Question(commit, asdict(limits), str(folder), program.has_git())
+    feed = program.giving(json.dumps(question._asdict()).encode())
+    env = program.environment(repository.path, repository.objects)
+    with program.Program(program.ours("gitreceiver.git.tree"), env, feed, TAR_SECONDS, file) as writing:
+        errors = writing.end()
+        if writing.code == NO_ROOM:
+            raise Unavailable(last_words(errors))
+    if errors:
+        raise BadInput("tree: writing it takes too long" if errors == program.SLOW else last_words(errors))

@@ -5,6 +5,7 @@ arithmetic. Whatever is dangerous about a name is refused: `.git` in all its dis
 file system takes.
 """
 
+import os
 import re
 import stat
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from services.disk import human
 from services.errors import BadInput
+from services.terminal import shown
 
 if TYPE_CHECKING:  # importing it takes longer than most checks do
     from services.settings import Settings
@@ -33,6 +35,9 @@ PLAIN = re.compile(rb"[A-Za-z0-9_][A-Za-z0-9_.-]*")
 
 class Objects(Protocol):
     """Where objects are read. Ids are 20 bytes."""
+
+    def commit(self, id_: str) -> tuple[bytes, int]:
+        """The tree of a commit, and its time. Raises BadInput for what is none."""
 
     def tree(self, id_: bytes) -> bytes:
         """A tree as it is stored. Raises BadInput for what is none."""
@@ -57,14 +62,6 @@ class Limits:
     def of(cls, settings: "Settings") -> "Limits":
         """The limits that the operator set."""
         return cls(settings.file_limit, settings.tree_limit)
-
-
-class TooMuch(BadInput):
-    """A tree is refused. `path` goes where the sentence has `{}`."""
-
-    def __init__(self, sentence: str, path: bytes = b"") -> None:
-        super().__init__(sentence)
-        self.path = path
 
 
 @dataclass(slots=True)
@@ -96,15 +93,15 @@ class Measures:
         self._objects = objects
         self._limits = limits
         self._known: dict[bytes, Measure] = {}
-        self._refused: dict[bytes, TooMuch] = {}
+        self._refused: dict[bytes, BadInput] = {}
 
     def of(self, root: bytes) -> Measure:
-        """The measure of a whole tree. Raises TooMuch for an unsafe name, a broken tree or one beyond the limits."""
+        """The measure of a whole tree. Raises BadInput for an unsafe name, a broken tree or one beyond the limits."""
         if root in self._refused:
             raise self._refused[root]
         try:
             return self._within(self._measure(root))
-        except TooMuch as error:
+        except BadInput as error:
             self._refused[root] = error
             raise
 
@@ -162,20 +159,20 @@ class Measures:
 
     def _few(self, count: int) -> None:
         if count > (most := self._limits.entries):
-            raise TooMuch(f"tree: more than {most} files and folders; allowed are {most}")
+            raise BadInput(f"tree: more than {most} files and folders; allowed are {most}")
 
     def _within(self, found: Measure) -> Measure:
         limits = self._limits
         self._few(found.entries)
         if found.depth > limits.depth:
-            raise TooMuch(f"tree: folders more than {limits.depth} deep; allowed are {limits.depth}")
+            raise BadInput(f"tree: folders more than {limits.depth} deep; allowed are {limits.depth}")
         if found.large:
             size, path = found.large
-            raise TooMuch(f"file: {{}} has {human(size)}; allowed are {human(limits.file)}", path)
+            raise BadInput(f"file: {named(path)} has {human(size)}; allowed are {human(limits.file)}")
         if found.longest > MAX_PATH:
-            raise TooMuch(f"tree: a path of {found.longest} bytes; allowed are {MAX_PATH}")
+            raise BadInput(f"tree: a path of {found.longest} bytes; allowed are {MAX_PATH}")
         if found.total > limits.total:
-            raise TooMuch(f"tree: larger than {human(limits.total)} unpacked; allowed are {human(limits.total)}")
+            raise BadInput(f"tree: larger than {human(limits.total)} unpacked; allowed are {human(limits.total)}")
         return found
 
 
@@ -201,28 +198,33 @@ def cut(path: bytes) -> bytes:
     return path[:MAX_PATH]
 
 
+def named(path: bytes) -> str:
+    """A path in a sentence."""
+    return shown(os.fsdecode(path))
+
+
 def is_file(mode: int) -> bool:
     """Whether an entry has content of its own."""
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
 
 
 def parsed(id_: bytes, raw: bytes) -> Iterator[Entry]:
-    """The entries of a tree. Raises TooMuch for one that is broken or has an unsafe name."""
+    """The entries of a tree. Raises BadInput for one that is broken or has an unsafe name."""
     at = 0
     while at < len(raw):
         space = raw.find(b" ", at)
         nul = raw.find(b"\0", space)
         if space < 0 or nul < 0 or len(raw) < nul + 21 or not 0 < space - at <= 6:
-            raise TooMuch(f"tree: {id_.hex()} is not a tree; push from an intact repository")
+            raise BadInput(f"tree: {id_.hex()} is not a tree; push from an intact repository")
         name = raw[space + 1 : nul]
         if unsafe(name):
-            raise TooMuch(f"unsafe path in tree {id_.hex()}: {{}} is refused", name)
+            raise BadInput(f"unsafe path in tree {id_.hex()}: {named(name)} is refused")
         if len(name) > MAX_NAME:
-            raise TooMuch(f"tree: a name of {len(name)} bytes in {id_.hex()}; allowed are {MAX_NAME}")
+            raise BadInput(f"tree: a name of {len(name)} bytes in {id_.hex()}; allowed are {MAX_NAME}")
         try:
             mode = int(raw[at:space], 8)
         except ValueError:
-            raise TooMuch(f"tree: {id_.hex()} is not a tree; push from an intact repository") from None
+            raise BadInput(f"tree: {id_.hex()} is not a tree; push from an intact repository") from None
         yield name, mode, raw[nul + 1 : nul + 21]
         at = nul + 21
 

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, cast
+from typing import IO, BinaryIO, cast
 
 from services import oom
 
@@ -60,9 +60,16 @@ class Program:
     Its stdin is what `feed` writes, in a thread of its own.
     """
 
-    def __init__(self, argv: Sequence[str], env: Mapping[str, str], feed: Feed, cpu: int = CPU_SECONDS) -> None:
+    def __init__(
+        self,
+        argv: Sequence[str],
+        env: Mapping[str, str],
+        feed: Feed,
+        cpu: int = CPU_SECONDS,
+        out: int | BinaryIO = subprocess.PIPE,
+    ) -> None:
         self._process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=env, cwd="/", bufsize=0
+            argv, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE, env=env, cwd="/", bufsize=0
         )
         self._said: list[bytes] = []
         oom.expose(self.pid)
@@ -78,6 +85,11 @@ class Program:
     def pid(self) -> int:
         """The process."""
         return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Its exit code, once it ended."""
+        return self._process.returncode
 
     def read(self) -> bytes:
         """What it wrote to stdout next; nothing at the end."""
@@ -120,7 +132,8 @@ class Program:
         if self._process.poll() is None:
             self.kill()
         self._process.wait()
-        cast(IO[bytes], self._process.stdout).close()
+        if self._process.stdout:
+            self._process.stdout.close()
 
 
 def run(argv: Sequence[str], env: Mapping[str, str], feed: Feed, cpu: int = CPU_SECONDS) -> tuple[bytes, str]:

@@ -1,12 +1,18 @@
 """Reading objects in a process of one's own: by C git where it is installed, else by dulwich."""
 
 import os
+import re
 import subprocess
 from collections.abc import Iterator, Sequence
-from typing import IO, cast
+from typing import IO, TYPE_CHECKING, cast
 
-from gitreceiver.git.measure import TooMuch
+from services.errors import BadInput
 
+if TYPE_CHECKING:  # importing it takes longer than most checks do
+    from dulwich.object_store import BaseObjectStore
+    from dulwich.objects import Commit, ObjectID
+
+TREE = 2
 AT_ONCE = 500
 """Files that are asked for before the first answer is read: less than a pipe holds."""
 
@@ -26,11 +32,21 @@ class GitObjects:
         pairs = zip(found[::2], found[1::2], strict=True)
         return [(commit, bytes.fromhex(tree)) if commit and tree else None for commit, tree in pairs]
 
+    def commit(self, id_: str) -> tuple[bytes, int]:
+        """See Objects."""
+        kind, content = self._trees.one(bytes.fromhex(id_))
+        if kind == "tag" and (peeled := self.peel([id_])[0]):
+            return self.commit(peeled[0])
+        found = re.match(rb"tree ([0-9a-f]{40})\n(?:[^\n]+\n)*?committer [^\n]* (-?[0-9]+) [^ \n]*\n", content)
+        if kind != "commit" or not found:
+            raise BadInput(f"commit: {id_} is not a commit; push from an intact repository")
+        return bytes.fromhex(found[1].decode()), int(found[2])
+
     def tree(self, id_: bytes) -> bytes:
         """See Objects."""
         kind, content = self._trees.one(id_)
         if kind != "tree":
-            raise TooMuch(f"tree: {id_.hex()} is not a tree; push from an intact repository")
+            raise BadInput(f"tree: {id_.hex()} is not a tree; push from an intact repository")
         return content
 
     def sizes(self, ids: Sequence[bytes]) -> list[int]:
@@ -38,7 +54,7 @@ class GitObjects:
         found = heads([id_.hex() for id_ in ids])
         for id_, line in zip(ids, found, strict=True):
             if line.endswith(" missing"):
-                raise TooMuch(f"missing objects: {id_.hex()}")
+                raise BadInput(f"missing objects: {id_.hex()}")
         return [int(line.rpartition(" ")[2]) for line in found]
 
     def files(self, ids: Sequence[bytes]) -> Iterator[bytes]:
@@ -58,7 +74,7 @@ class Asked:
         self._out = cast(IO[bytes], self._process.stdout)
 
     def one(self, id_: bytes) -> tuple[str, bytes]:
-        """An object's type and content. Raises TooMuch when it is not there."""
+        """An object's type and content. Raises BadInput when it is not there."""
         self._ask([id_])
         return self._answer(id_)
 
@@ -75,7 +91,7 @@ class Asked:
     def _answer(self, id_: bytes) -> tuple[str, bytes]:
         words = self._out.readline().split()
         if len(words) != 3:
-            raise TooMuch(f"missing objects: {id_.hex()}")
+            raise BadInput(f"missing objects: {id_.hex()}")
         content = self._out.read(int(words[2]) + 1)
         return words[1].decode(), content[:-1]
 
@@ -89,21 +105,20 @@ def heads(names: Sequence[str]) -> list[str]:
 
 
 class DulwichObjects:
-    """The same by dulwich, in the folder that C git would be told of."""
+    """The same by dulwich, in a store."""
 
-    def __init__(self) -> None:
-        from dulwich.object_store import DiskObjectStore
-
+    def __init__(self, store: "BaseObjectStore") -> None:
         from gitreceiver.git.objects import Sizes
 
-        self._store = DiskObjectStore(os.environ["GIT_OBJECT_DIRECTORY"])
-        self._sizes = Sizes(self._store)
+        self._store = store
+        self._sizes = Sizes(store)
 
     def peel(self, names: Sequence[str]) -> list[tuple[str, bytes] | None]:
         """See GitObjects."""
-        return [self._peeled(name) for name in names]
+        peeled = (self._peeled(name) for name in names)
+        return [(found.id.decode(), bytes.fromhex(found.tree.decode())) if found else None for found in peeled]
 
-    def _peeled(self, name: str) -> tuple[str, bytes] | None:
+    def _peeled(self, name: str) -> "Commit | None":
         from dulwich.objects import Commit, ObjectID, Tag
 
         try:
@@ -114,32 +129,43 @@ class DulwichObjects:
                 thing = self._store[thing.object[1]]
         except KeyError:
             return None
-        return (thing.id.decode(), bytes.fromhex(thing.tree.decode())) if isinstance(thing, Commit) else None
+        return thing if isinstance(thing, Commit) else None
+
+    def commit(self, id_: str) -> tuple[bytes, int]:
+        """See Objects."""
+        if (found := self._peeled(id_)) is None:
+            raise BadInput(f"commit: {id_} is not a commit; push from an intact repository")
+        return bytes.fromhex(found.tree.decode()), found.commit_time
 
     def tree(self, id_: bytes) -> bytes:
         """See Objects."""
         kind, content = self._raw(id_)
-        if kind != 2:
-            raise TooMuch(f"tree: {id_.hex()} is not a tree; push from an intact repository")
+        if kind != TREE:
+            raise BadInput(f"tree: {id_.hex()} is not a tree; push from an intact repository")
         return content
 
     def sizes(self, ids: Sequence[bytes]) -> list[int]:
         """See Objects."""
-        from dulwich.objects import ObjectID
-
         try:
-            return [self._sizes.of(ObjectID(id_.hex().encode())) for id_ in ids]
+            return [self._sizes.of(cast("ObjectID", id_.hex().encode())) for id_ in ids]
         except KeyError as error:
-            raise TooMuch(f"missing objects: {error.args[0]!r}") from None
+            raise BadInput(f"missing objects: {error.args[0]!r}") from None
 
     def files(self, ids: Sequence[bytes]) -> Iterator[bytes]:
         """See Objects."""
         return (self._raw(id_)[1] for id_ in ids)
 
     def _raw(self, id_: bytes) -> tuple[int, bytes]:
-        from dulwich.objects import ObjectID
-
         try:
-            return self._store.get_raw(ObjectID(id_.hex().encode()))
+            return self._store.get_raw(cast("ObjectID", id_.hex().encode()))
         except KeyError:
-            raise TooMuch(f"missing objects: {id_.hex()}") from None
+            raise BadInput(f"missing objects: {id_.hex()}") from None
+
+
+def opened(with_git: bool) -> GitObjects | DulwichObjects:
+    """The objects that the environment names."""
+    if with_git:
+        return GitObjects()
+    from dulwich.object_store import DiskObjectStore
+
+    return DulwichObjects(DiskObjectStore(os.environ["GIT_OBJECT_DIRECTORY"]))

@@ -16,8 +16,10 @@ from gitreceiver import ports
 from gitreceiver.backup import restore
 from gitreceiver.backup.archive import Reader
 from gitreceiver.backup.export import export
+from gitreceiver.git.measure import Limits
+from gitreceiver.git.reading import DulwichObjects
 from gitreceiver.git.repository import repository
-from gitreceiver.git.tree import Limits, write_tar
+from gitreceiver.git.tree import write_tar
 from gitreceiver.ports import Ports
 from services import database
 from services.chain import Cause, Draft, uuid7
@@ -94,7 +96,7 @@ def push(parts: Ports, number: int, old: str | None) -> str:
     """A push of a commit that is deployed as the release of that number; returns the commit's id."""
     new = commit(parts, f"version {number}\n", old)
     with repository(parts.settings.home, APP).store() as store:
-        source = parts.blobs.put(lambda file: write_tar(store, new, file, Limits.of(parts.settings)) and None)
+        source = parts.blobs.put(lambda file: write_tar(DulwichObjects(store), new, file, Limits.of(parts.settings)))
     id_, ref = uuid7(), "refs/heads/main"
     repository(parts.settings.home, APP).hold(id_, new)
     story = Cause(WHO.source, WHO.actor, WHO.origin, WHO.command, id_)

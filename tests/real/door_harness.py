@@ -31,11 +31,12 @@ from nameko.containers import ServiceContainer
 from nameko.extensions import DependencyProvider
 
 from gitreceiver import local as local_door
+from gitreceiver.git.checking import tar
 from gitreceiver.git.command import parse_git_command
+from gitreceiver.git.measure import Limits
 from gitreceiver.git.quarantine import Quarantine, clean_quarantines
 from gitreceiver.git.receive_pack import Progress, RefCommand, receive_pack
 from gitreceiver.git.repository import repository
-from gitreceiver.git.tree import Limits, write_tar
 from gitreceiver.git.upload_pack import upload_pack
 from gitreceiver.local import local
 from gitreceiver.removals import Removals
@@ -152,8 +153,9 @@ def decide(
         quarantine.keep(str(uuid.uuid4()), command.new)
         if command.ref.startswith("refs/heads/"):
             with (settings.home / "tree.tar").open("wb") as sink:
-                for path in write_tar(quarantine.store, command.new, sink, Limits.of(settings)):
-                    progress(f"submodule {path} is left out\n".encode())
+                tar(quarantine.repository, command.new, sink, settings.home, Limits.of(settings))
+            for path in quarantine.found[command.ref].submodules:
+                progress(f"submodule {path} is left out\n".encode())
         REFS.of[app][command.ref] = command.new
         REFS.head.setdefault(app, command.ref)
     return dict.fromkeys(command.ref for command in commands)

@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from gitreceiver.git.measure import NAMED, Limits, Measure, Measures, TooMuch
+from gitreceiver.git.measure import NAMED, Limits, Measure, Measures
+from services.errors import BadInput
 
 LIMITS = Limits(file=1000, total=5000, entries=50, depth=5)
 FILE, LINK, FOLDER, MODULE = 0o100644, 0o120000, 0o40000, 0o160000
@@ -30,6 +31,9 @@ class Store:
         id_ = hashlib.sha1(content, usedforsecurity=False).digest()
         where[id_] = content
         return id_
+
+    def commit(self, id_: str) -> tuple[bytes, int]:
+        raise NotImplementedError
 
     def tree(self, id_: bytes) -> bytes:
         self.looked += 1
@@ -61,7 +65,7 @@ def test_a_folder_that_is_named_many_times_counts_each_time_and_is_looked_at_onc
 
 
 def test_more_files_than_there_are_atoms_are_refused_after_few_looks(store: Store) -> None:
-    with pytest.raises(TooMuch, match="tree: more than 200000 files and folders; allowed are 200000"):
+    with pytest.raises(BadInput, match="tree: more than 200000 files and folders; allowed are 200000"):
         nested(store, (b"a", b"b", b"c"), 11, Limits(10, 1_000_000))
     assert store.looked == 12
 
@@ -73,7 +77,7 @@ def test_folders_within_folders_are_counted(store: Store, times: int, reason: st
     if reason is None:
         assert nested(store, (b"a",), times, Limits(10, 10_000)).depth == 300
         return
-    with pytest.raises(TooMuch, match=reason):
+    with pytest.raises(BadInput, match=reason):
         nested(store, (b"a",), times, Limits(10, 10_000))
 
 
@@ -88,16 +92,15 @@ def test_two_commits_share_what_is_known_of_their_folders(store: Store) -> None:
 def test_a_refused_tree_is_refused_again_without_a_look(store: Store) -> None:
     tree, measures = store.folder((b".git", FILE, store.file(b""))), Measures(store, LIMITS)
     for _ in range(3):
-        with pytest.raises(TooMuch, match=f"unsafe path in tree {tree.hex()}: {{}} is refused"):
+        with pytest.raises(BadInput, match=f'unsafe path in tree {tree.hex()}: ".git" is refused'):
             measures.of(tree)
     assert store.looked == 1
 
 
 def test_a_file_beyond_the_limit_is_told_with_its_path(store: Store) -> None:
     below = store.folder((b"big", FILE, store.file(b"x" * 1001)))
-    with pytest.raises(TooMuch, match=r"file: \{\} has 1001 bytes; allowed are 1000 bytes") as refused:
+    with pytest.raises(BadInput, match='file: "sub/big" has 1001 bytes; allowed are 1000 bytes'):
         Measures(store, LIMITS).of(store.folder((b"sub", FOLDER, below)))
-    assert refused.value.path == b"sub/big"
 
 
 @pytest.mark.parametrize("target", [b"", b"a\0b", b"x" * 4001])
@@ -117,5 +120,5 @@ def test_submodules_are_named_up_to_a_number(store: Store) -> None:
     "raw", [b"garbage", b"100644 x\0short", b" x\0" + bytes(20), b"999999 x\0" + bytes(20), b"1000644 x\0" + bytes(20)]
 )
 def test_what_is_no_tree_is_refused(store: Store, raw: bytes) -> None:
-    with pytest.raises(TooMuch, match="is not a tree; push from an intact repository"):
+    with pytest.raises(BadInput, match="is not a tree; push from an intact repository"):
         Measures(store, LIMITS).of(store.put(store.trees, raw))

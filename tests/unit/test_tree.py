@@ -7,7 +7,9 @@ import pytest
 from dulwich.object_store import MemoryObjectStore
 from dulwich.objects import Blob, Commit, Tag, Tree
 
-from gitreceiver.git.tree import Limits, commit_of, unsafe, walk, write_tar
+from gitreceiver.git.measure import Limits, unsafe
+from gitreceiver.git.reading import DulwichObjects
+from gitreceiver.git.tree import write_tar
 from services.errors import BadInput
 
 LIMITS = Limits(file=1000, total=5000, entries=50, depth=5)
@@ -43,16 +45,16 @@ def commit_with(store: MemoryObjectStore, tree: Tree, time: int = 1_700_000_000)
     return commit
 
 
-def tar_of(files: Files, limits: Limits = LIMITS) -> tuple[tarfile.TarFile, list[str]]:
+def tar_of(files: Files, limits: Limits = LIMITS) -> tarfile.TarFile:
     store, sink = MemoryObjectStore(), io.BytesIO()
     commit = commit_with(store, tree_of(store, files))
-    submodules = write_tar(store, commit.id.decode(), sink, limits)
+    write_tar(DulwichObjects(store), commit.id.decode(), sink, limits)
     sink.seek(0)
-    return tarfile.open(fileobj=sink, encoding="utf-8", errors="surrogateescape"), submodules
+    return tarfile.open(fileobj=sink, encoding="utf-8", errors="surrogateescape")
 
 
 def test_the_tar_holds_every_file_with_its_bytes_mode_and_the_commits_time() -> None:
-    tar, _ = tar_of({b"app.py": (0o100644, b"hi"), b"bin/run": (0o100755, b"#!"), b"old": (0o100664, b"")})
+    tar = tar_of({b"app.py": (0o100644, b"hi"), b"bin/run": (0o100755, b"#!"), b"old": (0o100664, b"")})
     found = {member.name: (oct(member.mode), member.mtime, member.uid, member.gname) for member in tar}
     assert found == {
         "app.py": ("0o644", 1_700_000_000, 0, ""),
@@ -68,7 +70,7 @@ def test_the_same_tree_gives_the_same_bytes() -> None:
     for _ in range(2):
         store, sink = MemoryObjectStore(), io.BytesIO()
         commit = commit_with(store, tree_of(store, {b"b": (0o100644, b"1"), b"a/c": (0o100644, b"2")}))
-        write_tar(store, commit.id.decode(), sink, LIMITS)
+        write_tar(DulwichObjects(store), commit.id.decode(), sink, LIMITS)
         outputs.append(sink.getvalue())
     assert outputs[0] == outputs[1]
 
@@ -88,13 +90,13 @@ def test_the_same_tree_gives_the_same_bytes() -> None:
     ],
 )
 def test_names_come_out_byte_for_byte(name: bytes) -> None:
-    tar, _ = tar_of({name: (0o100644, b"x"), b"d/" + name: (0o100644, b"y")})
+    tar = tar_of({name: (0o100644, b"x"), b"d/" + name: (0o100644, b"y")})
     assert {m.name.encode("utf-8", "surrogateescape") for m in tar if m.isfile()} == {name, b"d/" + name}
 
 
 @pytest.mark.parametrize("target", [b"/etc/passwd", b"../../x", b"self", b"\xff"])
 def test_symlinks_stay_symlinks_and_are_never_followed(target: bytes) -> None:
-    tar, _ = tar_of({b"link": (0o120000, target)})
+    tar = tar_of({b"link": (0o120000, target)})
     member = tar.getmember("link")
     assert member.issym()
     assert member.linkname.encode("utf-8", "surrogateescape") == target
@@ -106,9 +108,8 @@ def test_a_symlink_to_nothing_that_can_be_a_path_is_refused(target: bytes) -> No
         tar_of({b"link": (0o120000, target)})
 
 
-def test_submodules_are_left_out_and_named() -> None:
-    tar, submodules = tar_of({b"lib/sub": (0o160000, b"1" * 40), b"x": (0o100644, b"")})
-    assert submodules == ["lib/sub"]
+def test_submodules_are_left_out() -> None:
+    tar = tar_of({b"lib/sub": (0o160000, b"1" * 40), b"x": (0o100644, b"")})
     assert tar.getnames() == ["lib", "x"]
 
 
@@ -183,7 +184,7 @@ def test_a_tree_that_repeats_itself_exponentially_is_refused() -> None:
         store.add_object(above)
         tree = above
     with pytest.raises(BadInput, match="more than 50 files"):
-        write_tar(store, commit_with(store, tree).id.decode(), io.BytesIO(), Limits(10, 10_000, 50, 30))
+        write_tar(DulwichObjects(store), commit_with(store, tree).id.decode(), io.BytesIO(), Limits(10, 10_000, 50, 30))
 
 
 def test_a_tag_leads_to_its_commit_and_a_tree_to_none() -> None:
@@ -194,13 +195,12 @@ def test_a_tag_leads_to_its_commit_and_a_tree_to_none() -> None:
     tag.name, tag.message, tag.tagger = b"v1", b"x", b"A <a@b>"
     tag.object, tag.tag_time, tag.tag_timezone = (Commit, commit.id), 0, 0
     store.add_object(tag)
-    assert commit_of(store, tag.id.decode()) == commit
-    assert commit_of(store, tree.id.decode()) is None
-
-
-def test_folders_that_were_seen_are_not_walked_again() -> None:
-    store = MemoryObjectStore()
-    commit = commit_with(store, tree_of(store, {b"a/x": (0o100644, b"1")}))
-    seen: set[bytes] = set()
-    assert len(list(walk(store, commit, LIMITS, seen))) == 2  # type: ignore[arg-type]
-    assert list(walk(store, commit, LIMITS, seen)) == []  # type: ignore[arg-type]
+    objects = DulwichObjects(store)
+    assert objects.peel([tag.id.decode(), tree.id.decode(), "1" * 40]) == [
+        (commit.id.decode(), bytes.fromhex(tree.id.decode())),
+        None,
+        None,
+    ]
+    assert objects.commit(tag.id.decode()) == (bytes.fromhex(tree.id.decode()), 1_700_000_000)
+    with pytest.raises(BadInput, match="is not a commit; push from an intact repository"):
+        objects.commit(tree.id.decode())
