@@ -1,6 +1,7 @@
 """What a push brings, looked at and written as a tar in processes: check.py and tree.py."""
 
 import json
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ from gitreceiver.git.measure import Limits
 from gitreceiver.git.repository import Repository
 from gitreceiver.git.tree import NO_ROOM, Question
 from services.errors import BadInput, Unavailable
+
+log = logging.getLogger("pushlog")
 
 TAR_SECONDS = 600
 """Of CPU time."""
@@ -42,7 +45,10 @@ def look(
     feed = program.giving(json.dumps(question).encode())
     out, errors = program.run(argv, program.environment(repository, objects), feed)
     if errors:
-        raise BadPack(SLOW if errors == program.SLOW else f"what is pushed cannot be read: {last_words(errors)}")
+        log.error("a push could not be checked: %s", errors)
+        raise BadPack(
+            SLOW if errors == program.SLOW else "what is pushed cannot be read; Pushlog's log has the details"
+        )
     found: dict[str, Found | str] = {}
     for ref, answer in zip(refs, json.loads(out), strict=True):
         reason = answer.pop("refused")

@@ -144,9 +144,9 @@ def explain(errors: str, limit: int) -> str:
 
 
 def last_words(errors: str) -> str:
-    """The last line of what git wrote, without its prefix."""
-    lines = [line for line in errors.splitlines() if line.strip()]
-    return printable(re.sub(r"^(fatal|error): ", "", lines[-1])) if lines else "git gave no reason"
+    """What git wrote last, on one line and without its prefix; it may hold line ends that a client sent."""
+    *_, last = re.split(r"^(?:fatal|error): ", errors.strip(), flags=re.MULTILINE)
+    return printable(" ".join(last.split())) or "git gave no reason"
 
 
 def printable(text: str) -> str:

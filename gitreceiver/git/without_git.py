@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from io import BufferedReader
 from typing import cast
 
-from dulwich.errors import GitProtocolError, HangupException
+from dulwich.errors import HangupException
 from dulwich.object_store import DiskObjectStore, PackInputTooLarge
 from dulwich.objects import S_ISGITLINK, Commit, ObjectID, Tag, Tree
 from dulwich.protocol import CAPABILITY_FILTER, ReceivableProtocol
@@ -85,8 +85,10 @@ def upload_pack(folder: str) -> None:
             Uploader(DictBackend({"": cast(BackendRepo, repo)}), [""], protocol).handle()
         except HangupException:
             raise Fatal("the remote end hung up unexpectedly") from None
-        except (GitProtocolError, ValueError, AssertionError, IndexError) as error:
-            raise Fatal(f"protocol error: {error}") from error
+        except OSError:
+            raise
+        except Exception as error:  # whatever dulwich stumbles over in foreign bytes, it is the client that is wrong
+            raise Fatal(f"protocol error: {' '.join(str(error).split()) or type(error).__name__}") from error
     out.flush()
 
 

@@ -6,7 +6,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from dulwich.protocol import Protocol
@@ -35,6 +36,8 @@ class Doors:
         self.port = free_port()
         self.limits = limits
         self.path = path or os.environ["PATH"]
+        self.shared: list[str] = []
+        self.shared: list[str] = []
         self.key = self.new_key("laptop")
         self.start()
 
@@ -81,9 +84,23 @@ class Doors:
         identities = [word for key in keys or (self.key,) for word in ("-i", str(key))]
         known = f"UserKnownHostsFile={self.keys / 'known_hosts'}"
         return [
+            *self.shared,
             *("-F", "none", "-p", str(self.port), "-o", "IdentitiesOnly=yes", "-o", "StrictHostKeyChecking=accept-new"),
             *("-o", known, "-o", "LogLevel=ERROR", "-o", "IdentityAgent=none", *identities),
         ]
+
+    @contextmanager
+    def shared_connection(self) -> Iterator[None]:
+        """Have all sessions go over one connection for the length of a `with`, which takes a tenth of the time."""
+        self.shared = ["-o", f"ControlPath={self.home / 'shared'}"]
+        argv = self.ssh_argv("whoami", options=["-o", "ControlMaster=yes", "-o", "ControlPersist=yes"])
+        quiet = subprocess.DEVNULL
+        subprocess.run(argv, stdin=quiet, stdout=quiet, stderr=quiet, check=True)
+        try:
+            yield
+        finally:
+            subprocess.run(self.ssh_argv(options=["-O", "exit"]), stdin=quiet, stdout=quiet, stderr=quiet, check=True)
+            self.shared = []
 
     def ssh_argv(self, *command: str, options: Sequence[str] = (), keys: Sequence[Path] = ()) -> list[str]:
         """The command line of ssh."""
