@@ -3,7 +3,6 @@
 from dataclasses import replace
 
 from gitreceiver.git.receive_pack import STALE, Progress, RefCommand
-from gitreceiver.git.repository import Repository
 from gitreceiver.moves import short, stale, stands, undeletable
 from gitreceiver.ports import Ports
 from gitreceiver.state import App, expected
@@ -13,15 +12,15 @@ from services.errors import Refused
 from services.events import RefDeleted, app_stream
 
 
-def delete(
-    ports: Ports, cause: Cause, app: App | None, command: RefCommand, repository: Repository, progress: Progress
-) -> str | None:
-    """Delete a ref of an app; returns why it was refused, or None. One that does not exist is gone, as git has it."""
+def delete(ports: Ports, cause: Cause, app: App | None, command: RefCommand, progress: Progress) -> str | None:
+    """Delete a ref of an app; returns why it was refused, or None. One that does not exist is gone, as git has it.
+
+    What only it kept on the disk goes when the repository is compacted.
+    """
     if app is None or stands(app, command.ref) is None:
         progress(f"warning: {short(command.ref)} does not exist; nothing to delete\n".encode())
         return None
     id_ = app.id
-    holds: list[str] = []
 
     def decide() -> Decision:
         known = ports.state.apps.get(id_)
@@ -31,7 +30,6 @@ def delete(
             raise Refused(STALE)
         if reason := undeletable(known, command.ref):
             raise Refused(reason)
-        holds[:] = known.holds.get(command.ref, [])
         deleted = RefDeleted(app=id_, ref=command.ref, old=command.old or "")
         return Decision([Draft(app_stream(id_), known.name, deleted)], expected(known))
 
@@ -39,7 +37,5 @@ def delete(
         commit(ports.log, ports.projections, decide, replace(cause, correlationid=uuid7()))
     except Refused as error:
         return str(error)
-    for push in holds:  # a process that dies before this keeps them for ever, which costs only room
-        repository.release(push)
     progress(f"-----> {short(command.ref)} is deleted\n".encode())
     return None

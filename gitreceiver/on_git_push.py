@@ -62,7 +62,7 @@ class Pusher:
         app = self._app()
         verdict: dict[str, str | None] = {}
         for gone in (command for command in commands if not command.new):
-            verdict[gone.ref] = delete(self.ports, self.cause, app, gone, quarantine.repository, progress)
+            verdict[gone.ref] = delete(self.ports, self.cause, app, gone, progress)
         commands = [command for command in commands if command.new]
         if deploying(app, [command.ref for command in commands]):
             app = self._turn(progress)

@@ -43,7 +43,6 @@ class Key:
 class App:
     """An app's refs, its deploy branch once a push of it was routed, and the pushes without an outcome by their id.
 
-    `holds` are the ids under which the commits of refs that are only stored are kept, by the ref.
     `creator` is the key (name and fingerprint) that created it, empty for `local`; `released` are the pushes that
     releases were made of, `outputs` the blobs of what builds and failed deploys printed.
     """
@@ -55,7 +54,6 @@ class App:
     refs: dict[str, str] = field(default_factory=dict)
     deploy_branch: str | None = None
     pending: dict[str, PushReceived] = field(default_factory=dict)
-    holds: dict[str, list[str]] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
     outputs: set[str] = field(default_factory=set)
 
@@ -138,7 +136,6 @@ class State:
                 self._move(app, moved, event.correlationid)
             case RefDeleted(ref=ref):
                 app.refs.pop(ref, None)
-                app.holds.pop(ref, None)
             case _:
                 pass
 
@@ -147,8 +144,6 @@ class State:
         if moved.deploys:
             app.deploy_branch = app.deploy_branch or moved.ref
             app.pending.pop(correlation, None)
-        else:
-            app.holds.setdefault(moved.ref, []).append(correlation)
 
 
 def creator(actor: str) -> str:

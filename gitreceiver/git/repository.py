@@ -94,8 +94,11 @@ class Repository:
 
     @contextmanager
     def view(self, refs: Mapping[str, str], head: str | None) -> Iterator[Path]:
-        """A repository of these objects with exactly these refs, HEAD pointing to the ref `head` if it is there."""
-        with self.folder() as path, disk.answering(self.path):
+        """A repository of these objects with exactly these refs, HEAD pointing to the ref `head` if it is there.
+
+        For the length of the `with`, in which the objects are not compacted.
+        """
+        with self._locked(fcntl.LOCK_SH, wait=True), self.folder() as path, disk.answering(self.path):
             for below in ("objects/info", "refs"):
                 (path / below).mkdir(parents=True)
             (path / "objects/info/alternates").write_text(f"{self.objects}\n")

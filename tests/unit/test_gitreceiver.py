@@ -71,13 +71,11 @@ def test_of_several_first_branches_main_or_master_is_preferred(refs, deploys):
     assert deploying(None, refs) == deploys
 
 
-def test_a_deleted_ref_stands_nowhere_and_what_it_kept_is_known_until_then(door):
-    first, second = (door.move(TAG, new, deploys=False) for new in (COMMIT, COMMIT[::-1]))
+def test_a_deleted_ref_stands_nowhere(door):
+    door.move(TAG, deploys=False)
     door.move(FEATURE, deploys=False)
-    assert door.known.holds[TAG] == [first.correlationid, second.correlationid]
-    door.record(RefDeleted(app=APP, ref=TAG, old=COMMIT[::-1]))
+    door.record(RefDeleted(app=APP, ref=TAG, old=COMMIT))
     assert door.known.refs == {FEATURE: COMMIT}
-    assert list(door.known.holds) == [FEATURE]
 
 
 def test_the_deploy_branch_is_not_to_be_deleted(door):
