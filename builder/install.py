@@ -72,8 +72,9 @@ def _run(
         code = containers.execute(job.client, container, argv, environment, job.output.program)
     finally:
         job.output.end_program()
-    if watched:
+    if watched and code == 0:
         watched.look()
+    if watched:
         watched.check()
     if code != 0:
         raise _failure(job, container, argv, code)

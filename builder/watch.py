@@ -11,7 +11,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from docker.errors import APIError
 from docker.utils import parse_bytes
 
 from builder import containers
@@ -45,12 +44,15 @@ class Watch:
 
     def run(self) -> None:
         """Look every EVERY seconds until it is over, and end the container beyond a limit."""
-        while self._refusal is None and not self._over.wait(EVERY):
+        while not self._over.wait(EVERY):
             try:
-                self.look()
-                if self._refusal:
-                    containers.kill(self._job.client, self._container)
-            except (Unavailable, APIError) as error:  # the next look may tell
+                with containers.translated():
+                    if self._refusal is None:
+                        self.look()
+                    if self._refusal:
+                        containers.kill(self._job.client, self._container)
+                        return
+            except Unavailable as error:  # the next look may tell
                 log.debug("what a build writes is unknown: %s", error)
 
     def look(self) -> None:
@@ -102,10 +104,11 @@ def bounded(job: Job, stack: str, cache: str) -> Iterator[None]:
         yield
     finally:
         try:
-            if _beyond(job, stack, cache) and containers.remove_volume(job.client, cache):
-                limit = f"PUSHLOG_BUILD_CACHE_LIMIT, {job.settings.build_cache_limit}"
-                job.output.detail(f"The package cache was larger than {limit}, and is emptied")
-        except (Unavailable, APIError) as error:  # the next build looks again
+            with containers.translated():
+                if _beyond(job, stack, cache) and containers.remove_volume(job.client, cache):
+                    limit = f"PUSHLOG_BUILD_CACHE_LIMIT, {job.settings.build_cache_limit}"
+                    job.output.detail(f"The package cache was larger than {limit}, and is emptied")
+        except Unavailable as error:  # the next build looks again
             log.warning("the cache of %s stays as it is: %s", job.request.name, error)
 
 
