@@ -123,7 +123,7 @@ APP_IDS = uuid.UUID("00000000-0000-4000-8000-000000000000")
 
 
 def git(session: Session, settings: Settings, verb: str, app: str) -> None:
-    """Serve git. What a push's `decide` does is read from HOME/decide: refuse, slow, hold, else accept."""
+    """Serve git. What a push's `decide` does is read from HOME/decide: refuse, slow, hold, print, else accept."""
     repo = repository(settings.home, str(uuid.uuid5(APP_IDS, app)))
     refs = REFS.of.setdefault(app, {})
     if verb == "git-upload-pack":
@@ -144,6 +144,8 @@ def decide(
         while (settings.home / "decide").read_text() == "hold":
             time.sleep(0.02)
             progress(b"       waiting\n")
+    if mode == "print":
+        progress("       long{}\n       red \x1b[31m€{}\x1b]0;t\x07".format("x" * 40_000, "é" * 5_000).encode())
     if mode == "slow":
         time.sleep(6)
     for command in commands:

@@ -288,6 +288,17 @@ def test_a_client_that_hangs_up_during_the_decision_does_not_stop_it(own_doors, 
     wait_until(lambda: refs(own_doors, tmp_path, "hello").get("refs/heads/main") == head)
 
 
+def test_long_lines_reach_the_client_whole_and_the_last_one_ends_its_colour(doors, work):
+    doors.decide("print")
+    try:
+        said = doors.git(work, "push", doors.url("prints"), "main").stderr
+    finally:
+        doors.decide("")
+    lines = [line.rstrip() for line in said.splitlines() if line.startswith("remote: ")]
+    assert f"remote:        long{'x' * 40_000}" in lines
+    assert f"remote:        red \x1b[31m€{'é' * 5_000}\\x1b]0;t\\x07\x1b[0m" in lines
+
+
 def test_a_long_silent_decision_is_kept_alive(own_doors):
     own_doors.decide("slow")
     push = own_doors.raw_push("hello", [(ZERO, tip([blob, tree, made]), MAIN)], pack_of([blob, tree, made]))
