@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from services.errors import Refused, Unavailable
-from services.ownlog import KEPT
+from services.ownfile import KEPT
 from services.settings import Settings
 
 START_TIMEOUT = 60.0

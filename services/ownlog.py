@@ -1,6 +1,6 @@
 """The platform's own log on stderr: a line a record, harmless whoever sent the text, and so much a minute.
 
-Where stderr is the instance's own file, the file is renewed as it grows.
+Where stderr is the instance's own file, that is renewed as it grows.
 """
 
 import io
@@ -8,11 +8,12 @@ import logging
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TextIO, cast
 
+from services.ownfile import STDERR, OwnFile
 from services.terminal import visible
 
 LONGEST, TRACE_LONGEST = 2000, 500
@@ -20,11 +21,8 @@ LONGEST, TRACE_LONGEST = 2000, 500
 TRACE_LINES = 60
 SHARE, SHARE_SECONDS = 16 * 1024, 60.0
 """Characters after which one place in the code has written enough for so many seconds."""
-LIMIT = 8 * 1024 * 1024
-"""Bytes of the file, and of each of its KEPT older parts."""
-KEPT = 4
-AGAIN = 60.0
-STDOUT, STDERR = 1, 2
+CLIENTS, CLIENT_SHARE = 64, 2 * 1024
+"""So many clients have a share of their own in a record that names its client as `source`; others have the place's."""
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
@@ -57,17 +55,17 @@ class Lines(logging.Formatter):
 
 
 class Share:
-    """What one place in the code wrote of late. It may write until SHARE is used up."""
+    """What one place in the code wrote of late. It may write until `most` is used up."""
 
-    def __init__(self, now: float) -> None:
-        self.began, self.used, self.lost = now, 0, 0
+    def __init__(self, now: float, most: int) -> None:
+        self.began, self.most, self.used, self.lost = now, most, 0, 0
 
     def admits(self, now: float) -> bool:
         """Whether a record may be written; counts it otherwise."""
         if now - self.began > SHARE_SECONDS:
             self.began, self.used = now, 0
-        self.lost += self.used >= SHARE
-        return self.used < SHARE
+        self.lost += self.used >= self.most
+        return self.used < self.most
 
     def spend(self, text: str) -> str:
         """The record, and what is left out before and after it."""
@@ -75,7 +73,25 @@ class Share:
         self.used += len(text)
         text += f"\n    ({before} of these were left out before)" if before else ""
         more = f"\n    (more of these are left out for up to {SHARE_SECONDS:.0f} s)"
-        return text + more if self.used >= SHARE else text
+        return text + more if self.used >= self.most else text
+
+
+class Shares:
+    """The share of each place, and of each client in the records of a place."""
+
+    def __init__(self) -> None:
+        self._places: dict[Hashable, Share] = {}
+        self._clients: dict[Hashable, Share] = {}
+
+    def of(self, record: logging.LogRecord, now: float) -> Share:
+        """Whose share a record takes from."""
+        place = (record.name, record.levelno, record.pathname, record.lineno)
+        client = (place, getattr(record, "source", None))
+        if client[1] and client not in self._clients and len(self._clients) >= CLIENTS:
+            self._clients = {known: s for known, s in self._clients.items() if now - s.began <= SHARE_SECONDS}
+        if client[1] and (client in self._clients or len(self._clients) < CLIENTS):
+            return self._clients.setdefault(client, Share(now, CLIENT_SHARE))
+        return self._places.setdefault(place, Share(now, SHARE))
 
 
 class OwnLog(logging.Handler):
@@ -85,15 +101,17 @@ class OwnLog(logging.Handler):
         super().__init__()
         self.setFormatter(Lines())
         self._clock = clock
-        self._shares: dict[tuple[str, int, str, int], Share] = {}
+        self._shares = Shares()
         self._file: OwnFile | None = None
 
     def emit(self, record: logging.LogRecord) -> None:
         """See logging.Handler."""
-        place, now = (record.name, record.levelno, record.pathname, record.lineno), self._clock()
-        share = self._shares.setdefault(place, Share(now))
-        if share.admits(now):
-            self.write(share.spend(self.format(record)))
+        try:
+            share = self._shares.of(record, now := self._clock())
+            if share.admits(now):
+                self.write(share.spend(self.format(record)))
+        except Exception:  # as logging's own handlers do: whoever wrote the record goes on
+            self.handleError(record)
 
     def write(self, text: str) -> None:
         """Add whole lines."""
@@ -110,49 +128,6 @@ class OwnLog(logging.Handler):
         with suppress(OSError):
             if os.path.samestat(os.fstat(STDERR), path.stat()):
                 self._file = OwnFile(path.resolve())
-
-
-class OwnFile:
-    """The file that stdout and stderr go to."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self._due = 0.0
-
-    def check(self, now: float) -> None:
-        """Begin a new file when this one is long, or was moved away. What fails is tried again after a while."""
-        size = os.fstat(STDERR).st_size
-        there = self.path.exists() and os.path.samestat(os.fstat(STDERR), self.path.stat())
-        if now >= self._due and (size > LIMIT or not there):
-            self._due = now + AGAIN
-            self._begin(keep=there)
-            self._due = 0.0
-
-    def _begin(self, *, keep: bool) -> None:
-        """Go on in a new file; with `keep` this one becomes the newest older part.
-
-        A process that dies in between leaves every part that was to be kept, perhaps no file of the name.
-        """
-        fresh = self.path.with_name(f"{self.path.name}.new") if keep else self.path
-        opened = os.open(fresh, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        try:
-            if keep:
-                for n in range(KEPT, 0, -1):
-                    newer = part(self.path, n - 1)
-                    if newer.exists():
-                        newer.replace(part(self.path, n))
-                fresh.replace(self.path)
-            old = os.fstat(STDERR)
-            for descriptor in (STDOUT, STDERR):
-                if os.path.samestat(os.fstat(descriptor), old):
-                    os.dup2(opened, descriptor)
-        finally:
-            os.close(opened)
-
-
-def part(path: Path, n: int) -> Path:
-    """The file, or its n-th older part."""
-    return path.with_name(f"{path.name}.{n}") if n else path
 
 
 class Prints(io.TextIOBase):

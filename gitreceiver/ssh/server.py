@@ -115,15 +115,20 @@ class SshServer(asyncssh.SSHServer):
         """See guard.Watch: before the login the address counts, after it the key."""
         return self._house.exchanges.wait(self.fingerprint or self.source)
 
+    @property
+    def _client(self) -> dict[str, str]:
+        """What a record says of whom it is about, so that one address does not use up the log's lines for all."""
+        return {"source": self.source}
+
     def tried(self, method: str) -> None:
         """See guard.Watch."""
         self._failed_tries += 1
         if method != "publickey" and self._failed_tries == 1:  # of keys more is said
-            log.info("ssh %s: tried %s, which is refused", self.origin, method)
+            log.info("ssh %s: tried %s, which is refused", self.origin, method, extra=self._client)
 
     def ended(self, reason: str) -> None:
         """See guard.Watch."""
-        log.info("ssh %s: disconnected: %s", self.origin, reason)
+        log.info("ssh %s: disconnected: %s", self.origin, reason, extra=self._client)
 
     @property
     def is_logged_in(self) -> bool:
@@ -185,7 +190,7 @@ class SshServer(asyncssh.SSHServer):
         return True
 
     def _failed(self, fingerprint: str, reason: str) -> None:
-        log.info("ssh %s: key %s %s", self.origin, fingerprint, reason)
+        log.info("ssh %s: key %s %s", self.origin, fingerprint, reason, extra=self._client)
 
     def session_requested(self) -> SshWire:
         """See asyncssh.SSHServer. A refusal is a sentence in the session, unless very many sessions are refused."""

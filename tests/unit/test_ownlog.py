@@ -9,8 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from services import ownlog
-from services.ownlog import KEPT, LONGEST, SHARE, TRACE_LINES, Lines, OwnLog, Prints, cut, part
+from services import ownfile
+from services.ownfile import KEPT, part
+from services.ownlog import CLIENT_SHARE, CLIENTS, LONGEST, SHARE, TRACE_LINES, Lines, OwnLog, Prints, cut
 
 
 def record(message: str, *args: object, line: int = 1, **more: object) -> logging.LogRecord:
@@ -91,6 +92,22 @@ def test_one_place_writes_so_much_a_minute_says_what_is_left_out_and_hides_no_ot
     assert log.lines[-1] == f"    ({1000 - written} of these were left out before)"
 
 
+def test_one_client_hides_no_record_about_another_and_all_clients_together_are_bounded() -> None:
+    now = [0.0]
+    log = Kept(lambda: now[0])
+    for _ in range(1000):
+        log.handle(record("of one %s", "x" * 100, source="192.0.2.1"))
+    assert sum(map(len, log.lines)) < CLIENT_SHARE + 500
+    log.handle(record("of another", source="192.0.2.2"))
+    assert log.lines[-1].endswith("of another")
+    for n in range(3_000):
+        log.handle(record("of many %s", "x" * LONGEST, source=f"2001:db8:{n:x}::"))
+    assert sum(map(len, log.lines)) < CLIENTS * (CLIENT_SHARE + LONGEST + 500) + SHARE + LONGEST + 500
+    now[0] = 61.0
+    log.handle(record("of a new one", source="192.0.2.3"))
+    assert log.lines[-1].endswith("of a new one")
+
+
 def test_what_is_printed_to_stderr_becomes_records(caplog: pytest.LogCaptureFixture) -> None:
     prints = Prints()
     print("one\x1b[2J\ntwo", end="", file=prints)
@@ -102,8 +119,8 @@ def test_what_is_printed_to_stderr_becomes_records(caplog: pytest.LogCaptureFixt
 WRITER = """
 import logging, os, subprocess, sys
 from pathlib import Path
-from services import ownlog
-ownlog.LIMIT = 1000
+from services import ownfile, ownlog
+ownfile.LIMIT = 1000
 home = Path(sys.argv[1])
 own = ownlog.listening()
 with ownlog.prints_too():
@@ -171,4 +188,4 @@ def test_every_part_goes_with_the_instance() -> None:
     from services.instance import MADE_FILES
 
     assert {part(Path("pushlog.log"), n).name for n in range(KEPT + 1)} <= set(MADE_FILES)
-    assert ownlog.LIMIT * (KEPT + 1) <= 40 << 20
+    assert ownfile.LIMIT * (KEPT + 1) <= 40 << 20
