@@ -102,13 +102,13 @@ def test_who_is_behind_a_trusted_proxy_has_a_share_and_the_proxy_has_none(port: 
 
 
 def test_the_connections_of_a_64_of_ipv6_are_those_of_one_client(port: int, stranger: Place) -> None:
-    sources = [stranger.ipv6(number) for number in range(10, 14)]
+    sources = [stranger.ipv6(number) for number in range(10, 18)]
     for source in sources:
         words = ("address", "add", f"{source}/64", "dev", "cable", "nodad")
         subprocess.run(["ip", "-n", stranger.name, *words], check=True)
     with ExitStack() as held:
         made = [
-            held.enter_context(closing(send(stranger, port, "/slow", "", stranger.host6, sources[number % 4])))
+            held.enter_context(closing(send(stranger, port, "/slow", "", stranger.host6, sources[number % 8])))
             for number in range(6 * SHARE)
         ]
         for connection in made:
