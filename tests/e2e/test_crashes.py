@@ -206,7 +206,7 @@ def test_what_happened_to_nginx_while_the_platform_was_down_is_mended_at_start(
     master = int((nginx / "nginx.pid").read_text())
     mortal.kill()
     conf = next((nginx / "current" / "apps").glob(f"{SITE}.conf"))
-    conf.write_text(f"server {{ listen 0.0.0.0:{mortal.http_port}; server_name {SITE}.localhost; return 418; }}\n")
+    conf.write_text(conf.read_text().replace("location / {", "return 418;\nlocation / {"))
     os.kill(master, signal.SIGHUP)
     wait_for(lambda: mortal.get(SITE).status == 418, "the changed configuration")
     mortal.up()
