@@ -2,6 +2,7 @@
 
 import shutil
 
+from gitreceiver import old_sources
 from gitreceiver.backup import staging
 from gitreceiver.git.quarantine import clean_quarantines
 from gitreceiver.git.repository import INCOMING, repositories
@@ -34,3 +35,4 @@ def mend(ports: Ports) -> None:
     for app, _ in list(repositories(ports.settings.home)):
         if ports.state.known(app) is None and app not in coming:
             remove(ports, app)
+    old_sources.remove(ports)

@@ -44,7 +44,8 @@ class App:
     """An app's refs, its deploy branch once a push of it was routed, and the pushes without an outcome by their id.
 
     `creator` is the key (name and fingerprint) that created it, empty for `local`; `released` are the pushes that
-    releases were made of, `outputs` the blobs of what builds and failed deploys printed.
+    releases were made of, `outputs` the blobs of what builds and failed deploys printed, `sources` the pushes of old
+    versions, which kept their trees as blobs.
     """
 
     id: str
@@ -56,6 +57,7 @@ class App:
     pending: dict[str, PushReceived] = field(default_factory=dict)
     released: set[str] = field(default_factory=set)
     outputs: set[str] = field(default_factory=set)
+    sources: dict[str, PushReceived] = field(default_factory=dict)
 
 
 @dataclass
@@ -128,6 +130,8 @@ class State:
         match event.data:
             case PushReceived() as push:
                 app.pending[event.id] = push
+                if push.source:
+                    app.sources[event.id] = push
             case BuildFailed() | ReleaseRefused() | DeployFailed() | RefRefused():
                 app.pending.pop(event.correlationid, None)
             case ReleaseCreated(push=push):
