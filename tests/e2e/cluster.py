@@ -81,6 +81,11 @@ class Cluster(Instance):
         return self.urls["LOG_URL"].replace("postgresql://", "postgresql+psycopg://")
 
     @property
+    def log_url(self) -> str:
+        """See Instance."""
+        return self.urls["LOG_URL"]
+
+    @property
     def pids(self) -> list[int]:
         """See Instance."""
         return [service.pid for service in self.services]

@@ -90,6 +90,11 @@ class Instance:
         return f"sqlite:///file:{self.home}/log.sqlite?mode=ro&uri=true"
 
     @property
+    def log_url(self) -> str:
+        """The log's database as the platform's own settings name it."""
+        return f"sqlite:///{self.home}/log.sqlite"
+
+    @property
     def key(self) -> Path:
         """The private key that `start` made and added."""
         return self.home.parent / f"{self.name}-key"

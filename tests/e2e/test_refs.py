@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from services.chain import Cause, Draft
+from services.eventlog import open_log
+from services.events import RefMoved, app_stream
 from tests.e2e.apps import ECHO, SLOW
 from tests.e2e.harness import Checkout, Instance, Poller, wait_for
 
@@ -185,6 +188,33 @@ def test_what_git_cannot_store_beside_a_branch_is_refused_naming_that(
     source.git("push", shared.url(app), ":a/b/c", "main:a/b")
     assert shared.get(app).text == "one"
     Checkout.clone(app, tmp_path / "clone", shared)
+
+
+def test_where_an_older_version_took_both_names_clone_works_and_a_push_names_the_one_to_delete(
+    shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
+) -> None:
+    source = checkout(shared, ECHO)
+    source.push(app)
+    created = shared.events(app)[0]["data"]["app"]
+    commit = source.git("rev-parse", "main").stdout.strip()
+    moved = RefMoved(app=created, ref="refs/heads/main/x", old=None, new=commit, deploys=False)
+    log, engine = open_log(shared.log_url)
+    log.append([Draft(app_stream(created), app, moved)], Cause("gitreceiver", "tester", "", f"git-receive-pack {app}"))
+    engine.dispose()
+
+    clone = Checkout.clone(app, tmp_path / "clone", shared)
+    assert clone.git("branch", "-r", "--format=%(refname:short)").stdout.split() == ["origin/HEAD", "origin/main"]
+    source.edit("app.py", "one", "two")
+    source.commit()
+    pushed = source.push(app)
+    line = " !     git cannot store refs/heads/main/x beside the others; delete it: git push URL :refs/heads/main/x"
+    assert [said.rstrip() for said in pushed.stderr.splitlines() if "cannot store" in said] == [f"remote: {line}"]
+    assert shared.get(app).text == "two"
+
+    source.push(app, ":refs/heads/main/x")
+    assert "cannot store" not in source.push(app, "main:other").stderr
+    clone.git("pull", "-q")
+    assert clone.git("rev-parse", "HEAD").stdout == source.git("rev-parse", "main").stdout
 
 
 def test_a_good_branch_is_taken_beside_a_refused_one(shared: Instance, checkout: Checkouts, app: str) -> None:
