@@ -17,6 +17,7 @@ from gitreceiver.session import Session
 from gitreceiver.ssh.algorithms import options
 from gitreceiver.ssh.hostkey import host_key
 from gitreceiver.ssh.limits import DoorLimits
+from gitreceiver.ssh.pace import Pace
 from gitreceiver.ssh.server import Authorize, SshServer
 from gitreceiver.ssh.shares import may_take, refusal
 from gitreceiver.ssh.startups import Exchanges, Startups
@@ -100,6 +101,7 @@ class Door(Sessions):
         settings, self.limits = self.ports.settings, self.ports.limits
         self._startups: Startups[SshServer] = Startups(self.limits)
         self.exchanges = Exchanges(self.limits, time.monotonic)
+        self.pace = Pace(time.monotonic)
         self.ports.removals.tell(self._removed)
         allow_files(FILES)
         # At its info level AsyncSSH logs command lines, and a command line may carry a secret.

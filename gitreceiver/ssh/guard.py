@@ -7,12 +7,14 @@ and `send_packet`. The guard stands before these, and reads packets as the RFCs 
 
 import asyncio
 import socket
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import asyncssh
 
 from gitreceiver.ssh.limits import DoorLimits
+from gitreceiver.ssh.pace import SLICE
 
 KEXINIT, USERAUTH_REQUEST, USERAUTH_FAILURE, USERAUTH_PK_OK = 20, 50, 51, 60
 TOO_MUCH = "too much was sent before the login"
@@ -29,6 +31,9 @@ class Watch(Protocol):
     def turn(self) -> float | None:
         """The seconds until a key exchange has its turn, or None."""
 
+    def rest(self, took: float) -> float:
+        """The seconds that this client rests after a slice of bytes that took so many."""
+
     def tried(self, method: str) -> None:
         """A login try with this method failed."""
 
@@ -44,6 +49,7 @@ class Guard:
         self._receive: Callable[..., None] = conn.data_received
         self._process: Callable[..., Any] = conn.process_packet
         self._send: Callable[..., None] = conn.send_packet
+        self._left, self._resting = b"", False
         self._packets, self._bytes = self._limits.stranger_packets, self._limits.stranger_bytes
         self._tries, self._failures, self._open = 0, 0, ""
         self._logged_in = self._waiting = self._exchanged = self.over = False
@@ -89,7 +95,32 @@ class Guard:
             if self._bytes < 0:
                 self.end(TOO_MUCH)
                 return
-        self._receive(data, datatype)
+        self._left = self._left + data if self._left else data
+        if not self._resting:
+            self._take_in()
+
+    def _take_in(self) -> None:
+        """Hand on what came, a slice at a time; after a dear one nothing is read for a while."""
+        data, self._left = self._left, b""
+        for at in range(0, len(data), SLICE):
+            began = time.thread_time()
+            self._receive(data[at : at + SLICE])
+            if self.over:
+                return
+            if seconds := self._watch.rest(time.thread_time() - began):
+                self._left = data[at + SLICE :]
+                self._read(False)
+                asyncio.get_running_loop().call_later(seconds, self._take_in)
+                return
+        if self._resting:
+            self._read(True)
+
+    def _read(self, reading: bool) -> None:
+        """Let the transport read on, or not."""
+        self._resting = not reading
+        transport = self._conn._transport
+        if transport and not transport.is_closing():
+            (transport.resume_reading if reading else transport.pause_reading)()
 
     def _processed(self, kind: int, number: int, packet: Any) -> Any:
         if self.over:  # what came in the same breath is not looked at

@@ -17,6 +17,7 @@ from gitreceiver.ssh.algorithms import SIGNATURES, openssh, signature_algorithm,
 from gitreceiver.ssh.guard import Guard
 from gitreceiver.ssh.idle import Idle
 from gitreceiver.ssh.limits import DoorLimits
+from gitreceiver.ssh.pace import Pace
 from gitreceiver.ssh.wire import SshWire, in_green
 from services.decide import KEY_REMOVED
 from services.errors import BadInput, PushlogError, Refused
@@ -35,6 +36,7 @@ class House(Protocol):
     authorize: Authorize
     limits: DoorLimits
     exchanges: startups.Exchanges
+    pace: Pace
 
     def entered(self, server: "SshServer") -> None:
         """A client connected; another one may have to go."""
@@ -119,6 +121,10 @@ class SshServer(asyncssh.SSHServer):
     def _client(self) -> dict[str, str]:
         """What a record says of whom it is about, so that one address does not use up the log's lines for all."""
         return {"source": self.source}
+
+    def rest(self, took: float) -> float:
+        """See guard.Watch."""
+        return self._house.pace.rest(self.fingerprint or self.source, took)
 
     def tried(self, method: str) -> None:
         """See guard.Watch."""

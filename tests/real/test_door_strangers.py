@@ -16,6 +16,8 @@ from tests.real.doors import Doors, wait_until
 
 USERAUTH_REQUEST, FAILURE, IGNORE, UNASSIGNED = 50, 51, 2, 25
 TOO_MUCH = "too much was sent before the login"
+CUT_OFF = ("reset by peer", "Broken pipe")
+"""What a client sees that still sends when the door ends the connection."""
 SHORT = {
     "logins": 12,
     "logins_per_address": 6,
@@ -202,7 +204,7 @@ def test_tries_that_do_not_wait_for_their_answer_count_too(doors):
             client.request("publickey", *rest)
 
     _, said = refused(doors, flood)
-    assert "too many authentication failures" in said
+    assert "too many authentication failures" in said or said.endswith(CUT_OFF)
 
 
 def test_what_can_be_asked_without_failing_ends_too(doors):
@@ -221,7 +223,7 @@ def test_packets_that_mean_nothing_are_bounded_before_the_login(doors, kind):
             client.conn.send_packet(kind, String(b""))
 
     _, said = refused(doors, chatter)
-    assert TOO_MUCH in said or "reset by peer" in said  # the door does not read what else the client has sent
+    assert TOO_MUCH in said or said.endswith(CUT_OFF)
 
 
 def test_bytes_are_bounded_before_the_login(doors):

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import subprocess
 import time
@@ -123,6 +124,27 @@ def test_where_all_its_connections_run_something_the_next_one_is_told_so(doors):
         )
         assert doors.ssh("whoami", keys=[doors.neighbour]).returncode == 0
     wait_until(lambda: doors.ssh("whoami").returncode == 0)
+
+
+def test_who_sends_many_packets_that_mean_nothing_rests_and_others_are_served(doors):
+    async def chatter() -> None:
+        async with await connect(doors) as connection:
+            for _ in range(30_000):
+                connection.send_packet(IGNORE, asyncssh.packet.String(b""))
+            served = await asyncio.to_thread(doors.ssh, "whoami", keys=[doors.neighbour])
+            assert served.returncode == 0
+            assert (await connection.run("whoami")).exit_status == 0
+
+    began, used = time.monotonic(), processor_seconds(doors)
+    asyncio.run(chatter())
+    share = (processor_seconds(doors) - used) / (time.monotonic() - began)
+    assert share < 0.23
+
+
+def processor_seconds(doors: Doors) -> float:
+    """What the door's process has used of the processors."""
+    fields = Path(f"/proc/{doors.process.pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 # Time
