@@ -9,6 +9,7 @@ from typing import Any
 import eventlet
 from eventlet.event import Event as Promise
 from kombu import Connection, Exchange, Producer
+from kombu.exceptions import SerializationError
 
 from services.broker import ANSWER, ERRORS, HEARTBEAT, Outage, connected, pause
 from services.errors import Unavailable
@@ -78,13 +79,13 @@ class Post:
         while letter.wanted:
             try:
                 self._send(letter)
+            except SerializationError as error:  # its sender's fault, who sees it; the others' letters go on
+                letter.sent.send_exception(error)
+                return
             except ERRORS as error:
                 self._lost(error)
                 eventlet.sleep(pause(tries))
                 tries += 1
-            except Exception as error:  # its sender's fault, who sees it; the others' letters go on
-                letter.sent.send_exception(error)
-                return
             else:
                 self._outage.ended()
                 return

@@ -22,6 +22,7 @@ import time
 from pathlib import Path
 
 from nameko.runners import ServiceRunner
+from nameko.standalone.events import get_event_exchange
 from nameko.testing.services import entrypoint_hook
 from pydantic import SecretStr
 
@@ -264,7 +265,23 @@ def late(runner, platform):
     return [entry[:2] for entry in SEEN if entry[0] == "1"]
 
 
-PLAYED = (answers, deadline, pushes, failing, interrupted, hopeless, log_away, muted, destroyed, beginning, late)
+def unsendable(runner, platform):
+    """Something is to be sent that is no JSON."""
+    container = next(iter(runner.containers))
+    post, exchange = container.config["post"], get_event_exchange("nobody", container.config)
+    outcomes = []
+    for payload in ({"x": object()}, {"x": 1}):
+        try:
+            post.publish(payload, exchange=exchange, routing_key="x")
+            outcomes.append("sent")
+        except Exception as error:
+            outcomes.append(type(error).__name__)
+    return outcomes
+
+
+PLAYED = (
+    answers, deadline, pushes, failing, interrupted, hopeless, log_away, muted, destroyed, beginning, late, unsendable
+)  # fmt: skip
 SCENES = {scene.__name__: scene for scene in PLAYED}
 
 

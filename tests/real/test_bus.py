@@ -43,6 +43,10 @@ def test_rpc_ends_within_its_deadline_and_a_dead_callee_stops_nobody_else(play):
     assert in_time
 
 
+def test_what_cannot_be_sent_is_its_senders_failure_and_the_next_message_goes(play):
+    assert play("unsendable") == ["EncodeError", "sent"]
+
+
 def test_each_push_is_taken_once_and_one_apps_pushes_in_the_logs_order(play):
     seen = play("pushes")
     assert [number for app, number in seen if app == "1"] == [0, 1, 2]

@@ -9,6 +9,7 @@ from services.decide import conclude
 from services.errors import LeaseLost, Unavailable
 from services.eventlog import Lease
 from services.events import BuildFailed, BuildStarted
+from tests.e2e.harness import wait_for
 from tests.unit.story import APP, Story
 
 TTL = 20.0
@@ -184,3 +185,17 @@ def test_who_is_alone_plays_every_role_without_a_lease(story, clock):
     with Claims(story.log, "one", TTL, clock, alone=True).playing("router") as still:
         assert still()
         assert story.log.leases() == {}
+
+
+def test_a_role_whose_renewing_failed_for_any_reason_is_not_believed_to_be_held(story, clock, monkeypatch):
+    one, over = Claims(story.log, "one", 0.04, clock), threading.Event()
+
+    def renew(lease):
+        over.set()
+        raise MemoryError
+
+    monkeypatch.setattr(threading, "excepthook", lambda failed: None)
+    with one.playing("router") as still:
+        monkeypatch.setattr(story.log, "renew", renew)
+        assert over.wait(5)
+        wait_for(lambda: not still(), "the role's end")
