@@ -129,7 +129,7 @@ def table(
 
 def logs(soak: Soak) -> Iterator[Path]:
     """What the platform's processes said of themselves."""
-    return chain(soak.folder.glob("soak-*.log"), soak.instance.home.glob("pushlog.log"))
+    return chain(soak.folder.glob("soak-*.log"), soak.instance.home.glob("pushlog.log*"))
 
 
 def say(text: str) -> None:
