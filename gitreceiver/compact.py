@@ -19,6 +19,8 @@ EVERY = 30.0
 MANY = 50
 """Packs, or held pushes that nothing needs, after which a repository is compacted however small it is."""
 CPU_SECONDS = 600
+PATIENCE = 5.0
+"""Seconds of waiting for those who use a repository, such as a client that pushes again and again."""
 REPACK = (
     "git",
     *("-c", "repack.writeBitmaps=false", "-c", "repack.updateServerInfo=false", "-c", "pack.threads=1"),
@@ -42,7 +44,7 @@ class Compactor:
                     self.look(app, Repository(path))
             time.sleep(EVERY)
 
-    def look(self, app: App, repository: Repository) -> bool:
+    def look(self, app: App, repository: Repository, patience: float = PATIENCE) -> bool:
         """Compact a repository if that is worth it and nobody uses it; returns whether it was.
 
         It is worth it when it has many packs or much that nothing needs, or is half full and something was dropped.
@@ -60,7 +62,7 @@ class Compactor:
         except Unavailable as error:
             log.warning("the repository of %s is not compacted: %s", app.name, error)
             return False
-        with repository.alone() as alone:
+        with repository.alone(patience) as alone:
             return alone and self._compact(app, repository)
 
     def _compact(self, app: App, repository: Repository) -> bool:

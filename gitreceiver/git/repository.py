@@ -5,6 +5,7 @@ not on disk: they are a fold of the log, given to each call as a mapping.
 """
 
 import fcntl
+import math
 import os
 import shutil
 import time
@@ -54,7 +55,7 @@ class Repository:
     @contextmanager
     def store(self) -> Iterator[DiskObjectStore]:
         """Its objects, open for the length of a `with`, in which it is not compacted."""
-        with self._locked(fcntl.LOCK_SH, wait=True):
+        with self._locked(fcntl.LOCK_SH, math.inf):
             store = DiskObjectStore(str(self.objects))
             try:
                 yield store
@@ -62,17 +63,17 @@ class Repository:
                 store.close()
 
     @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """Whether nobody has its objects open; then nobody opens them for the length of a `with`."""
-        with self._locked(fcntl.LOCK_EX, wait=False) as locked:
+    def alone(self, patience: float = 0.0) -> Iterator[bool]:
+        """Whether nobody has its objects open, within so many seconds; then nobody opens them during the `with`."""
+        with self._locked(fcntl.LOCK_EX, patience) as locked:
             yield locked
 
     @contextmanager
-    def _locked(self, how: int, wait: bool) -> Iterator[bool]:
+    def _locked(self, how: int, patience: float) -> Iterator[bool]:
         """Lock the repository's folder among all processes, if need be once others let go of it."""
-        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
+        descriptor, until = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + patience
         try:
-            while not (locked := _flock(descriptor, how)) and wait:
+            while not (locked := _flock(descriptor, how)) and time.monotonic() < until:
                 time.sleep(LOOK)
             yield locked
         finally:
@@ -98,7 +99,7 @@ class Repository:
 
         For the length of the `with`, in which the objects are not compacted.
         """
-        with self._locked(fcntl.LOCK_SH, wait=True), self.folder() as path, disk.answering(self.path):
+        with self._locked(fcntl.LOCK_SH, math.inf), self.folder() as path, disk.answering(self.path):
             for below in ("objects/info", "refs"):
                 (path / below).mkdir(parents=True)
             (path / "objects/info/alternates").write_text(f"{self.objects}\n")

@@ -11,14 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from gitreceiver import room
-from gitreceiver.compact import MANY, Compactor
+from gitreceiver import compact, room
+from gitreceiver.compact import Compactor
 from gitreceiver.git.indexing import BadPack
 from gitreceiver.git.quarantine import Quarantine
 from gitreceiver.git.repository import Repository, repository
 from gitreceiver.ports import Ports
 from services.chain import Draft, uuid7
-from services.events import AppCreated, RefMoved, app_stream
+from services.events import AppCreated, PushReceived, RefMoved, app_stream
 from services.settings import Settings
 from tests.contract import backups
 from tests.contract.backups import APP, instance
@@ -170,7 +170,7 @@ def test_a_deleted_branch_makes_room_and_nothing_else_is_lost(ports, client):
     del app.refs["refs/heads/large"]
     repo.release(id_)
     with repo.store():
-        assert not compactor.look(app, repo), "somebody uses it"
+        assert not compactor.look(app, repo, patience=0), "somebody uses it"
     assert compactor.look(app, repo)
 
     assert room.taken(repo.path) < 2 * MIB
@@ -180,21 +180,30 @@ def test_a_deleted_branch_makes_room_and_nothing_else_is_lost(ports, client):
     assert take(repo, client.pack(large, first), large)
 
 
-def test_many_packs_become_one_and_pushes_that_came_to_nothing_are_dropped(ports, client):
+def test_many_packs_become_one_and_pushes_that_came_to_nothing_are_dropped(ports, client, monkeypatch):
+    monkeypatch.setattr(compact, "MANY", 5)
     repo, old = of(ports), ""
-    for number in range(MANY + 1):
+    for number in range(6):
         new = client.commit(10)
         id_ = take(repo, client.pack(new, *([old] if old else [])), new)
         old = new
         if number % 2:
             moved(ports, id_, new)
     moved(ports, id_, new)
-    assert Compactor(ports).look(ports.state.apps[APP], repo)
+    client.git("checkout", "-q", "--orphan", "aside")
+    aside = client.commit(10)
+    released, under_way, failed = (take(repo, client.pack(aside), aside) for _ in range(3))
+    app = ports.state.apps[APP]
+    app.released.add(released)
+    app.pending[under_way] = PushReceived(app=APP, ref="refs/heads/main", old=None, new=aside)
+    assert Compactor(ports).look(app, repo)
     assert len(list((repo.objects / "pack").glob("*.pack"))) == 1
-    assert repo.held() == {id_: new}
+    assert repo.held() == {id_: new, released: aside, under_way: aside}
+    assert failed not in repo.held()
     assert not Compactor(ports).look(ports.state.apps[APP], repo)
     with repo.store() as store:
         assert len(store[new.encode()].parents) == 1
+        assert aside.encode() in store
 
 
 def test_a_push_that_begins_while_a_repository_is_compacted_waits(ports, client):
