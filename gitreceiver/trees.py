@@ -4,11 +4,12 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import suppress
+from pathlib import Path
 from typing import BinaryIO, NamedTuple
 
 from dulwich.objects import ObjectID
 
-from gitreceiver.git.checking import tar
+from gitreceiver.git import checking
 from gitreceiver.git.measure import Limits
 from gitreceiver.git.repository import FOLDER, Repository
 from services.blobs import Blobs
@@ -18,6 +19,7 @@ from services.sources import Sources
 
 log = logging.getLogger("pushlog")
 
+Tar = Callable[[Repository, str, BinaryIO, Path, Limits], None]
 PATIENCE = 5.0
 """Seconds that an asker waits for a tar before it is told to ask again: less than the deadline of a question."""
 
@@ -32,9 +34,10 @@ class Push(NamedTuple):
 
 
 class Trees:
-    """Fills `sources` in threads of this process, one for each push."""
+    """Fills `sources` by `tar`, in threads of this process, one for each push."""
 
-    def __init__(self, settings: Settings, blobs: Blobs, sources: Sources) -> None:
+    def __init__(self, settings: Settings, blobs: Blobs, sources: Sources, tar: Tar = checking.tar) -> None:
+        self._tar = tar
         self._settings = settings
         self._blobs = blobs
         self._sources = sources
@@ -68,7 +71,7 @@ class Trees:
         repository = Repository(home / FOLDER / f"{push.app}.git")
 
         def write(file: BinaryIO) -> None:
-            tar(repository, push.commit, file, home, Limits.of(self._settings))
+            self._tar(repository, push.commit, file, home, Limits.of(self._settings))
 
         with suppress(FileNotFoundError), repository.store() as store:
             if ObjectID(push.commit.encode()) in store:

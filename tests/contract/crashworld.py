@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, BinaryIO
 
 import sqlalchemy as sa
 from docker.errors import ImageNotFound, NotFound
@@ -38,8 +38,11 @@ from deployer.answers import endpoints
 from deployer.containers import ContainerRefused, Found, Look
 from deployer.logs import Archive
 from deployer.spec import ContainerSpec, is_later, labelled, network_name
-from gitreceiver.git.repository import repository
-from gitreceiver.trees import Push
+from gitreceiver.git.measure import Limits
+from gitreceiver.git.reading import DulwichObjects
+from gitreceiver.git.repository import Repository, repository
+from gitreceiver.git.tree import write_tar
+from gitreceiver.trees import Push, Trees
 from router.nginx import RouteRefused
 from services.agenda import Agenda
 from services.chain import Cause, Draft, uuid7
@@ -296,6 +299,12 @@ class World:
         return self.log.read(0, 10_000)
 
 
+def tar(repository: Repository, commit: str, file: BinaryIO, folder: Path, limits: Limits) -> None:
+    """checking.tar in this process: a process for each of so many pushes would take minutes."""
+    with repository.store() as store:
+        write_tar(DulwichObjects(store), commit, file, limits)
+
+
 def settings(home: Path) -> Settings:
     """Quick settings."""
     return Settings(home=home, instance="crash", drain=0, check_timeout=0.5, check_uptime=0.01)
@@ -320,7 +329,8 @@ class Process:
         self.fuse = fuse
         self.platform = replace(platform, blobs=fuse.through(platform.blobs))
         self.configsvc = configsvc.ports.build(self.platform)
-        self.gitreceiver = gitreceiver.ports.build(self.platform)
+        trees = Trees(world.settings, self.platform.blobs, self.platform.sources, tar)
+        self.gitreceiver = replace(gitreceiver.ports.build(self.platform), trees=trees)
         self.builder = replace(
             builder.ports.build(self.platform), client=client, sources=fuse.through(platform.sources)
         )

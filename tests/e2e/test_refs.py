@@ -199,7 +199,9 @@ def test_where_an_older_version_took_both_names_clone_works_and_a_push_names_the
     commit = source.git("rev-parse", "main").stdout.strip()
     moved = RefMoved(app=created, ref="refs/heads/main/x", old=None, new=commit, deploys=False)
     log, engine = open_log(shared.log_url)
-    log.append([Draft(app_stream(created), app, moved)], Cause("gitreceiver", "local", "local", f"git-receive-pack {app}"))
+    log.append(
+        [Draft(app_stream(created), app, moved)], Cause("gitreceiver", "local", "local", f"git-receive-pack {app}")
+    )
     engine.dispose()
 
     clone = Checkout.clone(app, tmp_path / "clone", shared)
