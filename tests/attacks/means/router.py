@@ -39,6 +39,7 @@ def slow_readers(instance: Instance, at: Place, host: str, path: str) -> Iterato
 
 def _begun(instance: Instance, at: Place, data: bytes) -> socket.socket:
     connection = at.connect(instance.http_port)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # little waits in the kernel, much at the router
     connection.setblocking(False)
     with suppress(OSError):  # it may be ended already
         connection.send(data)
