@@ -17,6 +17,8 @@ from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.ssh.pace import SLICE
 
 KEXINIT, USERAUTH_REQUEST, USERAUTH_FAILURE, USERAUTH_PK_OK = 20, 50, 51, 60
+LEFT = 1 << 20
+"""Bytes that wait at most while a client rests."""
 TOO_MUCH = "too much was sent before the login"
 TOO_OFTEN = "too many logins from your address; try again in a few seconds"
 TOO_SLOW = "no login began in time"
@@ -96,12 +98,14 @@ class Guard:
                 self.end(TOO_MUCH)
                 return
         self._left = self._left + data if self._left else data
-        if not self._resting:
+        if len(self._left) > LEFT:
+            self.end("more was sent than is read")
+        elif not self._resting:
             self._take_in()
 
     def _take_in(self) -> None:
         """Hand on what came, a slice at a time; after a dear one nothing is read for a while."""
-        data, self._left = self._left, b""
+        data, self._left = b"" if self.over else self._left, b""
         for at in range(0, len(data), SLICE):
             began = time.thread_time()
             self._receive(data[at : at + SLICE])
@@ -118,7 +122,7 @@ class Guard:
     def _read(self, reading: bool) -> None:
         """Let the transport read on, or not."""
         self._resting = not reading
-        transport = self._conn._transport
+        transport = getattr(self._conn, "_transport", None)  # without it what came waits here, and is bounded
         if transport and not transport.is_closing():
             (transport.resume_reading if reading else transport.pause_reading)()
 
