@@ -59,7 +59,7 @@ from services.todo import Pending
 APP = "aaaaaaaa-0000-4000-8000-000000000001"
 SUBNET = f"127.{64 + os.getpid() % 128}.{os.getpid() // 128 % 256}.0/24"
 ELSEWHERE = f"127.{1 + os.getpid() % 63}.{os.getpid() // 63 % 256}.0/24"
-CAUSE = {"source": "gitreceiver", "actor": "tester SHA256:x"}
+CAUSE = {"source": "gitreceiver", "actor": "tester SHA256:" + "x" * 43}
 
 
 class Crash(BaseException):

@@ -10,10 +10,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from configsvc import answers
-from gitreceiver.backup import replay
+from gitreceiver import deleting
+from gitreceiver.backup import plausible, replay
+from gitreceiver.git.receive_pack import RefCommand, ignore
 from services import chain, database, past
-from services.chain import uuid7
+from services.chain import Cause, Draft, uuid7
 from services.errors import PushlogError
+from services.events import RefMoved, app_stream
 from services.memorylog import MemoryLog
 from services.projections import Projections
 from services.runner import SERVICES
@@ -21,6 +24,7 @@ from services.snapshots import Snapshots
 from tests import fleet
 from tests.contract.crashworld import APP, CAUSE, Fuse, Process, World
 
+MAIN, TAG = "refs/heads/main", "refs/tags/v1"
 KEYS, HOSTS, NAMES = ("COLOR", "SHAPE"), ("a.example.org", "b.example.org"), ("hello", "other")
 GOOD, DIES = "web: serve\nworker: serve\n", "web: exit\n"
 
@@ -80,6 +84,26 @@ def rollback(name: str, number: int | None, keep: list[str]) -> Command:
     return lambda p: answers.rollback(p.configsvc, name, number, keep, cause())
 
 
+def delete(ref: str) -> Command:
+    """The deletion of a branch or tag, if it stands."""
+
+    def run(process: Process) -> None:
+        process.platform.projections.catch_up()
+        app = process.gitreceiver.state.apps.get(APP)
+        command = RefCommand(ref, app.refs.get(ref) if app else None, None)
+        assert deleting.delete(process.gitreceiver, Cause(**cause()), app, command, ignore) is None or ref == MAIN
+
+    return run
+
+
+def tag(process: Process) -> None:
+    """A tag, if there is the app."""
+    process.platform.projections.catch_up()
+    if app := process.gitreceiver.state.apps.get(APP):
+        moved = RefMoved(app=APP, ref=TAG, old=app.refs.get(TAG), new="1" * 40, deploys=False)
+        process.platform.log.append([Draft(app_stream(APP), app.name, moved)], Cause(**cause()))
+
+
 names = st.sampled_from(NAMES)
 commands = st.lists(
     st.one_of(
@@ -91,6 +115,8 @@ commands = st.lists(
         st.builds(scale, names, st.sampled_from(["web", "worker"]), st.integers(0, 2), st.booleans()),
         st.builds(create, names),
         st.builds(destroy, st.sampled_from(NAMES[1:]), st.booleans()),
+        st.builds(delete, st.sampled_from([MAIN, TAG])),
+        st.just(tag),
         st.builds(undo, st.integers(0, 12)),
         st.builds(rollback, names, st.one_of(st.none(), st.integers(1, 4)), st.lists(st.sampled_from(["config"]))),
     ),
@@ -104,6 +130,14 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Iterator[object]:
     engine = database.connect(f"sqlite:///{tmp_path_factory.mktemp('keys') / 'keys.sqlite'}")
     yield engine
     engine.dispose()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def containers_of_this_host() -> Iterator[None]:
+    """The crash world's containers are sockets of this host, whose addresses no real backup has."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(plausible, "NEVER", ())
+        yield
 
 
 def live(process: Process) -> dict[str, str]:
