@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -25,6 +26,7 @@ from gitreceiver.moves import (
 )
 from gitreceiver.ports import Ports
 from gitreceiver.state import App, expected
+from services import disk
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
 from services.errors import BadInput, PushlogError, Refused
@@ -89,7 +91,7 @@ class Pusher:
         deploy = deploying(app, [command.ref for command in fresh])
         push = next((command for command in fresh if command.ref == deploy), None)
         if push:
-            refuse_unusable(quarantine.found[push.ref])
+            refuse_unusable(quarantine.found[push.ref], self.ports.settings.home)
         if fresh and app is None:
             app = self._create(progress)
         for command in fresh:
@@ -208,8 +210,9 @@ class Pusher:
         raise AssertionError("a story ends with an ending")
 
 
-def refuse_unusable(found: Found) -> None:
-    """Raise BadInput for a tree that no build could have."""
+def refuse_unusable(found: Found, home: Path) -> None:
+    """Raise BadInput for a tree that no build could have, Unavailable for one whose build would wait for room."""
+    disk.require(home, found.tar)
     if found.link is not None:
         raise BadInput(f"tree: the symlink {shown(found.link)} has no usable target; allowed is a path")
 
