@@ -56,9 +56,10 @@ class Containers:
         self._settings = settings
 
     def create(self, wanted: ContainerSpec) -> str:
-        """Make a container, not started; returns its id. One of the same name that is in the way is removed.
+        """Make a container, not started; returns its id. One of ours that has the same name is removed.
 
-        Raises ContainerRefused with Docker's reason, or when a later attempt has the name already, or Unavailable.
+        Raises ContainerRefused with Docker's reason, or when a later attempt or somebody else has the name, or
+        Unavailable.
         """
         deadline = time.monotonic() + REMOVAL
         with translated():
@@ -75,7 +76,10 @@ class Containers:
         """Remove the container that has the name of `wanted`: by its id, as the name may be another's in a moment."""
         with gone_is_fine():
             shown = self._api.inspect_container(wanted.name)
-            if spec.is_later(shown["Config"]["Labels"], wanted.labels):
+            labels = shown["Config"]["Labels"] or {}
+            if labels.get("pushlog.instance") != self._settings.instance:
+                raise ContainerRefused(f"{wanted.name} is the name of a container of somebody else; rename that one")
+            if spec.is_later(labels, wanted.labels):
                 raise ContainerRefused(f"{wanted.name} is a later attempt's")
             self.remove(shown["Id"])
 

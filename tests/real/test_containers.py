@@ -91,6 +91,20 @@ def test_a_container_is_removed_for_a_later_attempt_at_its_name_and_for_no_earli
     assert client.api.inspect_container(attempt(2).name)["Id"] == other
 
 
+def test_a_container_of_somebody_else_is_not_removed_for_its_name(
+    settings: Settings, client: docker.DockerClient, wanted: Callable[[str, int], ContainerSpec]
+) -> None:
+    spec = wanted("hello.web.1", 20)
+    labels = {"pushlog.instance": f"{settings.instance}.hello", "pushlog.app": "one"}
+    other = client.api.create_container(BASE, ["/bin/sleep", "1000"], name=spec.name, labels=labels)["Id"]
+    try:
+        with pytest.raises(ContainerRefused, match="is the name of a container of somebody else; rename that one"):
+            Containers(client, settings).create(spec)
+        assert client.api.inspect_container(spec.name)["Id"] == other
+    finally:
+        client.api.remove_container(other, force=True)
+
+
 def test_an_address_that_is_still_in_use_is_no_fault_of_the_release(
     settings: Settings, client: docker.DockerClient, wanted: Callable[[str, int], ContainerSpec]
 ) -> None:
