@@ -6,6 +6,8 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from services.chain import Cause, Draft
 from services.eventlog import open_log
 from services.events import RefMoved, app_stream
@@ -172,6 +174,7 @@ def test_branches_and_tags_but_the_deploy_branch_can_be_deleted(
     Checkout.clone(app, tmp_path / "clone", shared).git("fsck", "--strict")
 
 
+@pytest.mark.only("embedded", "what is decided is the same in both modes")
 def test_what_git_cannot_store_beside_a_branch_is_refused_naming_that(
     shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
 ) -> None:
@@ -190,6 +193,7 @@ def test_what_git_cannot_store_beside_a_branch_is_refused_naming_that(
     Checkout.clone(app, tmp_path / "clone", shared)
 
 
+@pytest.mark.only("embedded", "what is decided is the same in both modes")
 def test_where_an_older_version_took_both_names_clone_works_and_a_push_names_the_one_to_delete(
     shared: Instance, checkout: Checkouts, app: str, tmp_path: Path
 ) -> None:
