@@ -101,7 +101,7 @@ class Door(Sessions):
         settings, self.limits = self.ports.settings, self.ports.limits
         self._startups: Startups[SshServer] = Startups(self.limits)
         self.exchanges = Exchanges(self.limits, time.monotonic)
-        self.pace = Pace(time.monotonic)
+        self.pace = Pace(self.limits.rest, time.monotonic)
         self.ports.removals.tell(self._removed)
         allow_files(FILES)
         # At its info level AsyncSSH logs command lines, and a command line may carry a secret.

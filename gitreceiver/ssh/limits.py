@@ -42,3 +42,5 @@ class DoorLimits:
     """For a connection on which no command runs, and for other input that a command waits for."""
     farewell_seconds: float = 0.3
     """From the removal of a key until its sessions end, in which an answer under way arrives; then until all ends."""
+    rest: float = 4.0
+    """How many times as long as it took to read what takes long (see pace.py) its key rests then."""

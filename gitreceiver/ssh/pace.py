@@ -6,14 +6,16 @@ SLICE = 16 * 1024
 """Bytes that are taken in at once."""
 DEAR = 0.0015
 """Seconds of the thread's time for a slice that make it a dear one. Files take about 0.0001."""
-REST = 4
-"""How many times as long as a dear slice took its key rests then."""
 
 
 class Pace:
-    """How long each key rests. All connections of one key rest one after the other. `clock` gives monotonic seconds."""
+    """How long each key rests. All connections of one key rest one after the other.
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    `times` is how many times as long as a dear slice took its key rests then. `clock` gives monotonic seconds.
+    """
+
+    def __init__(self, times: float, clock: Callable[[], float]) -> None:
+        self._times = times
         self._clock = clock
         self._until: dict[str, float] = {}
 
@@ -23,5 +25,5 @@ class Pace:
             return 0.0
         now = self._clock()
         self._until = {each: until for each, until in self._until.items() if until > now}
-        self._until[key] = max(now, self._until.get(key, now)) + took * REST
+        self._until[key] = max(now, self._until.get(key, now)) + took * self._times
         return self._until[key] - now

@@ -127,17 +127,17 @@ def test_where_all_its_connections_run_something_the_next_one_is_told_so(doors):
 
 
 def test_who_sends_many_packets_that_mean_nothing_rests_and_others_are_served():
-    with closing(Doors()) as doors:
+    with closing(Doors('{"door": {"rest": 25}}')) as doors:
         neighbour = doors.new_key("neighbour")
         began, used = time.monotonic(), processor_seconds(doors)
         asyncio.run(chatter(doors, neighbour))
-        assert processor_seconds(doors) - used < 0.23 * (time.monotonic() - began)
+        assert processor_seconds(doors) - used < 0.15 * (time.monotonic() - began)
 
 
 async def chatter(doors: Doors, neighbour: Path) -> None:
-    """Send 30,000 packets that mean nothing; meanwhile the neighbour is served, and after them so are we."""
+    """Send 12,000 packets that mean nothing; meanwhile the neighbour is served, and after them so are we."""
     async with await connect(doors) as connection:
-        for _ in range(30_000):
+        for _ in range(12_000):
             connection.send_packet(IGNORE, asyncssh.packet.String(b""))
         served = await asyncio.to_thread(doors.ssh, "whoami", keys=[neighbour])
         assert served.returncode == 0

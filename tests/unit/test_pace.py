@@ -2,7 +2,9 @@
 
 import pytest
 
-from gitreceiver.ssh.pace import REST, Pace
+from gitreceiver.ssh.pace import Pace
+
+REST = 4.0
 
 
 class Clock:
@@ -20,22 +22,22 @@ def clock() -> Clock:
 
 
 def test_a_slice_that_is_read_quickly_costs_no_rest(clock):
-    assert Pace(clock).rest("a", 0.0001) == 0.0
+    assert Pace(REST, clock).rest("a", 0.0001) == 0.0
 
 
 def test_after_a_dear_slice_its_key_rests_for_several_times_as_long(clock):
-    assert Pace(clock).rest("a", 0.01) == pytest.approx(0.01 * REST)
+    assert Pace(REST, clock).rest("a", 0.01) == pytest.approx(0.01 * REST)
 
 
 def test_the_connections_of_one_key_rest_one_after_the_other_and_another_key_does_not_wait(clock):
-    pace = Pace(clock)
+    pace = Pace(REST, clock)
     rests = [pace.rest("a", 0.01) for _ in range(3)]
     assert rests == pytest.approx([0.01 * REST * n for n in (1, 2, 3)])
     assert pace.rest("b", 0.01) == pytest.approx(0.01 * REST)
 
 
 def test_what_is_over_is_forgotten(clock):
-    pace = Pace(clock)
+    pace = Pace(REST, clock)
     pace.rest("a", 0.01)
     clock.now += 1
     assert pace.rest("a", 0.01) == pytest.approx(0.01 * REST)
