@@ -73,13 +73,17 @@ class Session:
     def read(self, limit: int = 65536) -> bytes:
         """Up to `limit` bytes of the client's input, waiting for the first; empty at its end.
 
-        A client that is waited for in vain has its session ended. Raises Disconnected then.
+        A client that is waited for in vain has its session ended, unless `patience` changed meanwhile. Raises
+        Disconnected then.
         """
-        try:
-            return self.wire.read(limit, self.patience)
-        except TimeoutError:
-            self.fail(Refused(f"input: no byte came for {self.patience:g} seconds; send it again"))
-            raise Disconnected("the client sent nothing") from None
+        while True:
+            patience = self.patience
+            try:
+                return self.wire.read(limit, patience)
+            except TimeoutError:
+                if patience == self.patience:
+                    self.fail(Refused(f"input: no byte came for {patience:g} seconds; send it again"))
+                    raise Disconnected("the client sent nothing") from None
 
     def read_all(self, limit: int) -> bytes:
         """The whole of the client's input. Raises BadInput when it is longer than `limit` bytes."""

@@ -79,6 +79,10 @@ class Conversation(ReceivableProtocol):
         except Disconnected:  # as if the client had hung up, which dulwich and git's programs know
             return b""
 
+    def expect_nothing(self) -> None:
+        """The client has sent all, be it that it leaves its side open: it is waited for no longer."""
+        self._session.patience = None
+
     def _collect(self, data: bytes) -> None:
         self._out.append(data)
         self._waiting += len(data)

@@ -182,6 +182,7 @@ class Receiver(ReceivePackHandler):
 
     def _take(self, quarantine: Quarantine) -> None:
         quarantine.take(self._conversation.read, self._conversation.recv, self._push.settings.push_limit)
+        self._conversation.expect_nothing()
 
     def _refused_by_content(self, quarantine: Quarantine, commands: Sequence[RefCommand]) -> dict[str, str]:
         """The refs whose new commit is not there, is no commit, or has a tree that is refused."""

@@ -20,6 +20,8 @@ MAX_ASKED = 4 << 20
 TOO_MUCH = "git: more than 4 MiB of wants and haves; fetch fewer branches at once, or clone anew"
 SLOW = "git: finding what you lack takes too long; fetch fewer branches at once, or clone anew"
 CPU_SECONDS = 600
+DONE = b"0009done\n"
+"""A client's last word, after which it only reads."""
 AS_STORED = ("-c", "pack.window=0", "-c", "pack.threads=1")
 """Objects are sent as they lie on the disk."""
 
@@ -60,9 +62,12 @@ class Asked:
 
     def feed(self, pid: int, stdin: int) -> None:
         """Give a program what the client sends, and end it when that is too much."""
-        given = 0
+        given, last = 0, b""
         while data := self._session.read(program.CHUNK):
             given += len(data)
+            last = (last + data)[-len(DONE) :]
+            if last == DONE:
+                self._session.patience = None
             if given > MAX_ASKED:
                 self.too_much = True
                 os.kill(pid, signal.SIGKILL)

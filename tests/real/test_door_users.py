@@ -211,8 +211,8 @@ def test_a_push_that_sends_nothing_more_is_ended_with_a_sentence(doors, sent):
         assert b" !     input: no byte came for 0.8 seconds; send it again\n" in client.stderr.read()
 
 
-def push_line() -> bytes:
-    line = f"{'0' * 40} {'1' * 40} refs/heads/main\0 report-status side-band-64k".encode()
+def push_line(commit: str = "1" * 40) -> bytes:
+    line = f"{'0' * 40} {commit} refs/heads/main\0 report-status side-band-64k".encode()
     return f"{len(line) + 4:04x}".encode() + line
 
 
@@ -229,6 +229,45 @@ def test_a_push_that_waits_for_its_build_is_not_idle(doors, tmp_path):
                 client.wait(SHORT["idle_seconds"] * 1.5)
         finally:
             doors.decide("")
+        assert client.wait(10) == 0
+
+
+def test_a_push_whose_client_leaves_its_side_open_is_not_idle_either(doors, tmp_path):
+    doors.git(tmp_path, "init", "-q", "-b", "main")
+    doors.git(tmp_path, "commit", "-q", "--allow-empty", "-m", "x")
+    commit = doors.git(tmp_path, "rev-parse", "HEAD").stdout.strip()
+    argv = ["git", "-C", str(tmp_path), "pack-objects", "-q", "--all", "--stdout"]
+    pack = subprocess.run(argv, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, check=True).stdout
+    doors.decide("hold")
+    with running(doors, "git-receive-pack", "open") as client:
+        assert client.stdin
+        assert client.stdout
+        client.stdin.write(push_line(commit) + b"0000" + pack)
+        client.stdin.flush()
+        try:
+            with pytest.raises(subprocess.TimeoutExpired):
+                client.wait(SHORT["input_seconds"] * 2)
+        finally:
+            doors.decide("")
+        assert b"unpack ok" in client.stdout.read()
+        assert client.wait(10) == 0
+
+
+def test_a_clone_that_its_client_reads_slowly_is_not_idle(doors, tmp_path):
+    doors.git(tmp_path, "init", "-q", "-b", "main")
+    (tmp_path / "large").write_bytes(os.urandom(8 << 20))
+    doors.git(tmp_path, "add", "large")
+    doors.git(tmp_path, "commit", "-q", "-m", "x")
+    doors.git(tmp_path, "push", "-q", doors.url("large"), "main")
+    commit = doors.git(tmp_path, "rev-parse", "HEAD").stdout.strip()
+    with running(doors, "git-upload-pack", "large") as client:
+        assert client.stdin
+        assert client.stdout
+        client.stdin.write(f"0032want {commit}\n00000009done\n".encode())
+        client.stdin.flush()
+        with pytest.raises(subprocess.TimeoutExpired):
+            client.wait(SHORT["input_seconds"] * 2)
+        assert len(client.stdout.read()) > 8 << 20
         assert client.wait(10) == 0
 
 
