@@ -22,7 +22,8 @@ TRACE_LINES = 60
 SHARE, SHARE_SECONDS = 16 * 1024, 60.0
 """Characters after which one place in the code has written enough for so many seconds."""
 CLIENTS, CLIENT_SHARE = 64, 2 * 1024
-"""So many clients have a share of their own in a record that names its client as `source`; others have the place's."""
+"""So many clients have a share of their own in the records of a place that name their client as `source`; others have
+the place's."""
 
 
 def cut(text: str, longest: int = LONGEST) -> str:
@@ -81,17 +82,23 @@ class Shares:
 
     def __init__(self) -> None:
         self._places: dict[Hashable, Share] = {}
-        self._clients: dict[Hashable, Share] = {}
+        self._clients: dict[Hashable, dict[str, Share]] = {}
 
     def of(self, record: logging.LogRecord, now: float) -> Share:
         """Whose share a record takes from."""
         place = (record.name, record.levelno, record.pathname, record.lineno)
-        client = (place, getattr(record, "source", None))
-        if client[1] and client not in self._clients and len(self._clients) >= CLIENTS:
-            self._clients = {known: s for known, s in self._clients.items() if now - s.began <= SHARE_SECONDS}
-        if client[1] and (client in self._clients or len(self._clients) < CLIENTS):
-            return self._clients.setdefault(client, Share(now, CLIENT_SHARE))
-        return self._places.setdefault(place, Share(now, SHARE))
+        return self._of_client(place, getattr(record, "source", ""), now) or self._places.setdefault(
+            place, Share(now, SHARE)
+        )
+
+    def _of_client(self, place: Hashable, source: str, now: float) -> Share | None:
+        clients = self._clients.get(place, {})
+        if source and source not in clients and len(clients) >= CLIENTS:
+            clients = {known: share for known, share in clients.items() if now - share.began <= SHARE_SECONDS}
+        if not source or (source not in clients and len(clients) >= CLIENTS):
+            return None
+        self._clients[place] = clients
+        return clients.setdefault(source, Share(now, CLIENT_SHARE))
 
 
 class OwnLog(logging.Handler):

@@ -108,6 +108,17 @@ def test_one_client_hides_no_record_about_another_and_all_clients_together_are_b
     assert log.lines[-1].endswith("of a new one")
 
 
+def test_a_few_addresses_hide_no_record_about_another_by_records_of_many_kinds() -> None:
+    log = Kept()
+    for n in range(CLIENTS // 4):
+        for kind in range(4):
+            log.handle(record("of few", line=kind, source=f"2001:db8:{n:x}::"))
+    for _ in range(1000):
+        log.handle(record("of the next %s", "x" * 100, source="192.0.2.1"))
+    log.handle(record("of another", source="192.0.2.2"))
+    assert log.lines[-1].endswith("of another")
+
+
 def test_what_is_printed_to_stderr_becomes_records(caplog: pytest.LogCaptureFixture) -> None:
     prints = Prints()
     print("one\x1b[2J\ntwo", end="", file=prints)
