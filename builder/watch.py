@@ -35,9 +35,7 @@ class Watch:
     def __init__(self, job: Job, container: str) -> None:
         self._job, self._container = job, container
         self._layer = int(parse_bytes(job.settings.build_layer_limit))
-        self._cache = 2 * int(
-            parse_bytes(job.settings.build_cache_limit)
-        )  # afterwards it is emptied beyond half of that
+        self._cache = 2 * int(parse_bytes(job.settings.build_cache_limit))  # beyond half of that it is emptied later
         self._disk = _disk(job)
         self._over = threading.Event()
         self._refusal: BuildRefused | None = None
@@ -62,10 +60,10 @@ class Watch:
             self._refusal = BuildRefused(f"the build was ended, as only {human(free)} are free on the disk; free some")
         elif (layer := containers.written(self._job.client, self._container)) > self._layer:
             limit, setting = self._job.settings.build_layer_limit, "PUSHLOG_BUILD_LAYER_LIMIT"
-            self._refusal = BuildRefused(f"the build wrote {human(layer)}; allowed are {limit} ({setting})")
+            self._refusal = BuildRefused(f"the build wrote {human(layer)}; use at most {limit} ({setting})")
         elif (cache := self._cached()) > self._cache:
             limit = f"{human(self._cache)}, twice the PUSHLOG_BUILD_CACHE_LIMIT"
-            self._refusal = BuildRefused(f"the build wrote {human(cache)} to /cache; allowed are {limit}")
+            self._refusal = BuildRefused(f"the build wrote {human(cache)} to /cache; use at most {limit}")
 
     def check(self) -> None:
         """Raise what was found, if anything was."""

@@ -159,20 +159,20 @@ class Measures:
 
     def _few(self, count: int) -> None:
         if count > (most := self._limits.entries):
-            raise BadInput(f"tree: more than {most} files and folders; allowed are {most}")
+            raise BadInput(f"tree: it has more than {most} files and folders; use fewer")
 
     def _within(self, found: Measure) -> Measure:
         limits = self._limits
         self._few(found.entries)
         if found.depth > limits.depth:
-            raise BadInput(f"tree: folders more than {limits.depth} deep; allowed are {limits.depth}")
+            raise BadInput(f"tree: folders are more than {limits.depth} deep; use fewer levels")
         if found.large:
             size, path = found.large
-            raise BadInput(f"file: {named(path)} has {human(size)}; allowed are {human(limits.file)}")
+            raise BadInput(f"file: {named(path)} has {human(size)}; use at most {human(limits.file)}")
         if found.longest > MAX_PATH:
-            raise BadInput(f"tree: a path of {found.longest} bytes; allowed are {MAX_PATH}")
+            raise BadInput(f"tree: a path has {found.longest} bytes; use at most {MAX_PATH}")
         if found.total > limits.total:
-            raise BadInput(f"tree: larger than {human(limits.total)} unpacked; allowed are {human(limits.total)}")
+            raise BadInput(f"tree: it has more than {human(limits.total)} unpacked; push less")
         return found
 
 
@@ -203,6 +203,11 @@ def named(path: bytes) -> str:
     return shown(os.fsdecode(path))
 
 
+def unusable(link: str) -> BadInput:
+    """Why a tree with this symlink is refused: no build could have it."""
+    return BadInput(f"tree: the symlink {shown(link)} has no usable target; use a path as its target")
+
+
 def is_file(mode: int) -> bool:
     """Whether an entry has content of its own."""
     return stat.S_ISREG(mode) or stat.S_ISLNK(mode)
@@ -220,7 +225,7 @@ def parsed(id_: bytes, raw: bytes) -> Iterator[Entry]:
         if unsafe(name):
             raise BadInput(f"unsafe path in tree {id_.hex()}: {named(name)} is refused")
         if len(name) > MAX_NAME:
-            raise BadInput(f"tree: a name of {len(name)} bytes in {id_.hex()}; allowed are {MAX_NAME}")
+            raise BadInput(f"tree: a name in {id_.hex()} has {len(name)} bytes; use at most {MAX_NAME}")
         try:
             mode = int(raw[at:space], 8)
         except ValueError:

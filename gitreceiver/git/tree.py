@@ -9,12 +9,13 @@ import os
 import stat
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, Protocol
 
-from gitreceiver.git.measure import Entry, Limits, Measure, Measures, Objects, named, parsed
+from gitreceiver.git.measure import Entry, Limits, Measures, Objects, parsed, unusable
 from gitreceiver.git.reading import opened
 from services import disk
 from services.errors import BadInput, Unavailable
@@ -31,22 +32,21 @@ class Sink(Protocol):
         """Take the next bytes."""
 
 
-def measured(objects: Objects, tree: bytes, limits: Limits) -> Measure:
-    """How large a tree is. Raises BadInput as `Measures.of`, and for a symlink without a usable target."""
-    measure = Measures(objects, limits).of(tree)
-    if measure.link is not None:
-        raise BadInput(f"tree: the symlink {named(measure.link)} has no usable target; allowed is a path")
-    return measure
-
-
-def write_tar(objects: Objects, commit: str, sink: Sink, limits: Limits) -> None:
+def write_tar(
+    objects: Objects, commit: str, sink: Sink, limits: Limits, require: Callable[[int], object] = bool
+) -> None:
     """Write the tree of `commit` to `sink` as an uncompressed tar that depends on nothing but the commit.
 
-    Times are the commit's, owners root, modes 644 and 755, names byte-exact. Submodules are left out. Raises BadInput
-    before anything is written.
+    Times are the commit's, owners root, modes 644 and 755, names byte-exact. Submodules are left out.
+
+    Before anything is written it raises BadInput as `Measures.of`, also for a symlink without a usable target, and what
+    `require` raises, which is given the tar's size.
     """
     tree, when = objects.commit(commit)
-    measured(objects, tree, limits)
+    measure = Measures(objects, limits).of(tree)
+    if measure.link is not None:
+        raise unusable(os.fsdecode(measure.link))
+    require(measure.tar + tarfile.RECORDSIZE)
     write(objects, tree, min(max(when, 0), MAX_TIME), sink)
 
 
@@ -97,11 +97,8 @@ class Question(NamedTuple):
 
 def answer(question: Question, sink: BinaryIO) -> None:
     """Write the tar. Raises Unavailable when there is no room for it."""
-    objects, limits, folder = opened(question.git), Limits(**question.limits), Path(question.folder)
-    tree, when = objects.commit(question.commit)
-    measure = measured(objects, tree, limits)
-    disk.require(folder, measure.tar + tarfile.RECORDSIZE)
-    write(objects, tree, min(max(when, 0), MAX_TIME), sink)
+    require = partial(disk.require, Path(question.folder))
+    write_tar(opened(question.git), question.commit, sink, Limits(**question.limits), require)
 
 
 def main() -> None:

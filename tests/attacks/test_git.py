@@ -3,7 +3,7 @@
 from tests.attacks.means import git
 from tests.attacks.neighbour import Neighbour, unharmed
 
-TOO_MANY = b"tree: more than 200000 files and folders; allowed are 200000"
+TOO_MANY = b"tree: it has more than 200000 files and folders; use fewer"
 MAIN = "refs/heads/main"
 
 

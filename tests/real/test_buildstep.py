@@ -216,7 +216,7 @@ time.sleep({sleep})
 
 @pytest.mark.parametrize(
     ("folder", "said"),
-    [("/app", r"^the build wrote \S+ \S+; allowed are 32m"), ("/cache", r"wrote \S+ \S+ to /cache; allowed are 32")],
+    [("/app", r"^the build wrote \S+ \S+; use at most 32m"), ("/cache", r"wrote \S+ \S+ to /cache; use at most 32")],
 )
 def test_an_install_that_writes_without_end_is_ended_and_leaves_nothing(workshop, monkeypatch, folder, said):
     monkeypatch.setattr(watch, "EVERY", 0.2)
@@ -231,7 +231,7 @@ def test_an_install_that_writes_without_end_is_ended_and_leaves_nothing(workshop
 
 
 def test_an_install_that_wrote_too_much_before_anybody_looked_is_refused_all_the_same(workshop):
-    with pytest.raises(BuildRefused, match="allowed are 32m"):
+    with pytest.raises(BuildRefused, match="use at most 32m"):
         workshop.build(running(WRITING.format(folder="/app", sleep=0)), build_layer_limit="32m")
     assert (workshop.containers(), workshop.images()) == ([], [])
 

@@ -529,7 +529,7 @@ def test_a_file_beyond_the_limit_is_refused_with_its_name(either, app, work):
     commit(either, work, {"sub/big": os.urandom(7_000_000)})
     refused = either.git(work, "push", either.url(app), "main")
     assert refused.returncode == 1
-    assert 'file: "sub/big" has 6.7 MiB; allowed are 5.7 MiB' in refused.stderr
+    assert 'file: "sub/big" has 6.7 MiB; use at most 5.7 MiB' in refused.stderr
     assert refs(either, work, app) == {}
 
 
@@ -551,7 +551,7 @@ def test_a_bomb_is_refused_soon_and_takes_no_memory(own_doors):
     before = memory(own_doors)
     started = time.monotonic()
     push = own_doors.raw_push("hello", [(ZERO, top.id.decode(), MAIN)], pack_with([head + content, *rest]))
-    assert push.report[-1] == b'ng refs/heads/main file: "bomb" has 300 MiB; allowed are 100 MiB'
+    assert push.report[-1] == b'ng refs/heads/main file: "bomb" has 300 MiB; use at most 100 MiB'
     assert time.monotonic() - started < 10
     assert memory(own_doors) - before < 64_000
     assert own_doors.ssh("whoami").returncode == 0

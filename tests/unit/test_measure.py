@@ -65,13 +65,14 @@ def test_a_folder_that_is_named_many_times_counts_each_time_and_is_looked_at_onc
 
 
 def test_more_files_than_there_are_atoms_are_refused_after_few_looks(store: Store) -> None:
-    with pytest.raises(BadInput, match="tree: more than 200000 files and folders; allowed are 200000"):
+    with pytest.raises(BadInput, match="tree: it has more than 200000 files and folders; use fewer"):
         nested(store, (b"a", b"b", b"c"), 11, Limits(10, 1_000_000))
     assert store.looked == 12
 
 
 @pytest.mark.parametrize(
-    ("times", "reason"), [(299, None), (300, "tree: folders more than 300 deep; allowed are 300"), (5000, "300 deep")]
+    ("times", "reason"),
+    [(299, None), (300, "tree: folders are more than 300 deep; use fewer levels"), (5000, "300 deep")],
 )
 def test_folders_within_folders_are_counted(store: Store, times: int, reason: str | None) -> None:
     if reason is None:
@@ -99,7 +100,7 @@ def test_a_refused_tree_is_refused_again_without_a_look(store: Store) -> None:
 
 def test_a_file_beyond_the_limit_is_told_with_its_path(store: Store) -> None:
     below = store.folder((b"big", FILE, store.file(b"x" * 1001)))
-    with pytest.raises(BadInput, match='file: "sub/big" has 1001 bytes; allowed are 1000 bytes'):
+    with pytest.raises(BadInput, match='file: "sub/big" has 1001 bytes; use at most 1000 bytes'):
         Measures(store, LIMITS).of(store.folder((b"sub", FOLDER, below)))
 
 
