@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from gitreceiver.git.quarantine import Quarantine
-from gitreceiver.git.receive_pack import RefCommand
+from gitreceiver.git.receive_pack import STALE, RefCommand
 from gitreceiver.state import App
 
 MAX_REFS = 5000
@@ -59,6 +59,15 @@ def unstorable(refs: Collection[str], ref: str) -> str | None:
     found = next((above for above in folders(ref) if above in refs), None)
     found = found or next((other for other in refs if other.startswith(f"{ref}/")), None)
     return f"{found} exists; cannot create {ref}" if found and ref not in refs else None
+
+
+def refusal(app: App | None, command: RefCommand, names: Collection[str]) -> str | None:
+    """Why the ref may not move, or None. `names` are the refs that the app has or is about to have."""
+    if reason := unstorable(names, command.ref):
+        return reason
+    if command.ref not in names and len(names) >= MAX_REFS:
+        return TOO_MANY
+    return STALE if stale(app, command) else None
 
 
 def folders(ref: str) -> list[str]:

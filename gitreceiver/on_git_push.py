@@ -10,26 +10,16 @@ from uuid import uuid4
 from gitreceiver import stories
 from gitreceiver.deleting import delete
 from gitreceiver.git.checking import Found
+from gitreceiver.git.measure import unusable
 from gitreceiver.git.quarantine import Quarantine
-from gitreceiver.git.receive_pack import DECLINED, STALE, Progress, RefCommand
-from gitreceiver.moves import (
-    MAX_REFS,
-    TOO_MANY,
-    caught_up,
-    deploying,
-    occupied,
-    short,
-    stale,
-    stands,
-    to_delete,
-    unstorable,
-)
+from gitreceiver.git.receive_pack import DECLINED, Progress, RefCommand
+from gitreceiver.moves import caught_up, deploying, occupied, refusal, short, stands, to_delete
 from gitreceiver.ports import Ports
 from gitreceiver.state import App, expected
 from services import disk
 from services.chain import Cause, Draft, uuid7
 from services.decide import Decision, commit
-from services.errors import BadInput, PushlogError, Refused
+from services.errors import PushlogError, Refused
 from services.events import Event, PushReceived, Recorded, RefMoved, app_stream
 from services.names import shown
 
@@ -62,32 +52,13 @@ class Pusher:
         What is only stored moves at once; the deploy branch moves when its release serves.
         """
         app = self._app()
-        verdict: dict[str, str | None] = {}
-        for gone in (command for command in commands if not command.new):
-            verdict[gone.ref] = delete(self.ports, self.cause, app, gone, progress)
-        commands = [command for command in commands if command.new]
-        if deploying(app, [command.ref for command in commands]):
+        verdict = {gone.ref: delete(self.ports, self.cause, app, gone, progress) for gone in commands if not gone.new}
+        wanted = [command for command in commands if command.new]
+        if deploying(app, [command.ref for command in wanted]):
             app = self._turn(progress)
         if warning := to_delete(app):
             progress(f" !     {warning}\n".encode())
-        fresh, names = [], occupied(app)
-        first = deploying(app, [command.ref for command in commands])
-        for command in sorted(commands, key=lambda command: command.ref != first):
-            time.sleep(0)  # others have a turn
-            if command.ref == first:
-                command = caught_up(app, command, quarantine)
-            if command.new == stands(app, command.ref):
-                verdict[command.ref] = None
-                progress(f"-----> {short(command.ref)} stands there already\n".encode())
-            elif reason := unstorable(names, command.ref):
-                verdict[command.ref] = reason
-            elif command.ref not in names and len(names) >= MAX_REFS:
-                verdict[command.ref] = TOO_MANY
-            elif stale(app, command):
-                verdict[command.ref] = STALE
-            else:
-                fresh.append(command)
-                names.add(command.ref)
+        fresh = self._fresh(app, wanted, verdict, quarantine, progress)
         deploy = deploying(app, [command.ref for command in fresh])
         push = next((command for command in fresh if command.ref == deploy), None)
         if push:
@@ -101,6 +72,31 @@ class Pusher:
             tell_submodules(quarantine.found[push.ref], progress)
             verdict[push.ref] = self._deploy(app.id, push, quarantine, progress)
         return verdict
+
+    def _fresh(
+        self,
+        app: App | None,
+        wanted: list[RefCommand],
+        verdict: dict[str, str | None],
+        quarantine: Quarantine,
+        progress: Progress,
+    ) -> list[RefCommand]:
+        """The commands that move a ref and may, the one that deploys first; the others get their verdict."""
+        fresh, names = [], occupied(app)
+        first = deploying(app, [command.ref for command in wanted])
+        for command in sorted(wanted, key=lambda command: command.ref != first):
+            time.sleep(0)  # others have a turn
+            if command.ref == first:
+                command = caught_up(app, command, quarantine)
+            if command.new == stands(app, command.ref):
+                verdict[command.ref] = None
+                progress(f"-----> {short(command.ref)} stands there already\n".encode())
+            elif reason := refusal(app, command, names):
+                verdict[command.ref] = reason
+            else:
+                fresh.append(command)
+                names.add(command.ref)
+        return fresh
 
     def _app(self) -> App | None:
         """The app that this push began with, None while it is new. Raises Refused when the name has another by now."""
@@ -187,16 +183,12 @@ class Pusher:
             return self._show(id_, events, progress)
 
     def _still(self, app: str, command: RefCommand) -> App:
-        """The app as it is now. Raises Refused when it is gone, or the ref is no longer where the client thinks."""
+        """The app as it is now. Raises Refused when it is gone, or the ref may not move any more."""
         known = self.ports.state.apps.get(app)
         if known is None:
             raise Refused(f"app: {self.name} was destroyed meanwhile")
-        if stale(known, command):
-            raise Refused(STALE)
-        if reason := unstorable(occupied(known), command.ref):
+        if reason := refusal(known, command, occupied(known)):
             raise Refused(reason)
-        if command.old is None and len(occupied(known)) >= MAX_REFS:
-            raise Refused(TOO_MANY)
         return known
 
     def _show(self, correlation: str, events: list[Recorded[Event]], progress: Progress) -> str | None:
@@ -214,7 +206,7 @@ def refuse_unusable(found: Found, home: Path) -> None:
     """Raise BadInput for a tree that no build could have, Unavailable for one whose build would wait for room."""
     disk.require(home, found.tar)
     if found.link is not None:
-        raise BadInput(f"tree: the symlink {shown(found.link)} has no usable target; allowed is a path")
+        raise unusable(found.link)
 
 
 def tell_submodules(found: Found, progress: Progress) -> None:
