@@ -62,10 +62,10 @@ class Compactor:
         except Unavailable as error:
             log.warning("the repository of %s is not compacted: %s", app.name, error)
             return False
-        with repository.alone(patience) as alone:
-            return alone and self._compact(app, repository)
+        with repository.alone(patience) as lock:
+            return lock is not None and self._compact(app, repository, lock)
 
-    def _compact(self, app: App, repository: Repository) -> bool:
+    def _compact(self, app: App, repository: Repository, lock: int) -> bool:
         self._ports.projections.catch_up()
         known = self._ports.state.known(app.id)
         if known is None:
@@ -75,7 +75,7 @@ class Compactor:
         for push in held.keys() - kept.keys():
             repository.release(push)
         clean(repository.objects / "pack")
-        _, errors = program.run(REPACK, program.environment(repository.path), program.giving(b""), CPU_SECONDS)
+        _, errors = program.run(REPACK, program.environment(repository.path), program.giving(b""), CPU_SECONDS, [lock])
         if errors:
             log.warning("the repository of %s is not compacted: %s", app.name, errors.strip())
             return False

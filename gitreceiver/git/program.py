@@ -57,7 +57,7 @@ def ours(module: str, *words: str) -> list[str]:
 class Program:
     """A running program; a context manager that kills it at the end, if it runs still.
 
-    Its stdin is what `feed` writes, in a thread of its own.
+    Its stdin is what `feed` writes, in a thread of its own. It inherits the descriptors `held`.
     """
 
     def __init__(
@@ -67,9 +67,10 @@ class Program:
         feed: Feed,
         cpu: int = CPU_SECONDS,
         out: int | BinaryIO = subprocess.PIPE,
+        held: Sequence[int] = (),
     ) -> None:
         self._process = subprocess.Popen(
-            argv, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE, env=env, cwd="/", bufsize=0
+            argv, stdin=subprocess.PIPE, stdout=out, stderr=subprocess.PIPE, env=env, cwd="/", bufsize=0, pass_fds=held
         )
         self._said: list[bytes] = []
         oom.expose(self.pid)
@@ -136,9 +137,11 @@ class Program:
             self._process.stdout.close()
 
 
-def run(argv: Sequence[str], env: Mapping[str, str], feed: Feed, cpu: int = CPU_SECONDS) -> tuple[bytes, str]:
+def run(
+    argv: Sequence[str], env: Mapping[str, str], feed: Feed, cpu: int = CPU_SECONDS, held: Sequence[int] = ()
+) -> tuple[bytes, str]:
     """Run a program to its end; returns what it wrote to stdout, and to stderr if it failed."""
-    with Program(argv, env, feed, cpu) as program:
+    with Program(argv, env, feed, cpu, held=held) as program:
         out = []
         while data := program.read():
             out.append(data)

@@ -63,19 +63,22 @@ class Repository:
                 store.close()
 
     @contextmanager
-    def alone(self, patience: float = 0.0) -> Iterator[bool]:
-        """Whether nobody has its objects open, within so many seconds; then nobody opens them during the `with`."""
-        with self._locked(fcntl.LOCK_EX, patience) as locked:
-            yield locked
+    def alone(self, patience: float = 0.0) -> Iterator[int | None]:
+        """Open its objects to nobody else during the `with`. None when others have them open for so many seconds.
+
+        What is given is the lock: it lasts on in a program that inherits it, should this process die.
+        """
+        with self._locked(fcntl.LOCK_EX, patience) as lock:
+            yield lock
 
     @contextmanager
-    def _locked(self, how: int, patience: float) -> Iterator[bool]:
+    def _locked(self, how: int, patience: float) -> Iterator[int | None]:
         """Lock the repository's folder among all processes, if need be once others let go of it."""
         descriptor, until = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY), time.monotonic() + patience
         try:
             while not (locked := _flock(descriptor, how)) and time.monotonic() < until:
                 time.sleep(LOOK)
-            yield locked
+            yield descriptor if locked else None
         finally:
             os.close(descriptor)
 

@@ -49,8 +49,8 @@ def test_a_blob_stays_whose_commit_is_gone_and_is_built_of(parts):
 def test_an_asker_is_told_to_ask_again_while_a_tar_is_made(parts):
     first, _ = pushes(parts)
     push = Push(APP, first.id, first.data.new, "")
-    with backups.repository(parts.settings.home, APP).alone() as alone:  # as while it is compacted
-        assert alone
+    with backups.repository(parts.settings.home, APP).alone() as lock:  # as while it is compacted
+        assert lock is not None
         assert not parts.trees.ready(push, patience=0.05)
         assert not parts.trees.ready(push, patience=0.05)
     assert parts.trees.ready(push)

@@ -13,6 +13,7 @@ import pytest
 
 from gitreceiver import compact, room
 from gitreceiver.compact import Compactor
+from gitreceiver.git import program
 from gitreceiver.git.indexing import BadPack
 from gitreceiver.git.quarantine import Quarantine
 from gitreceiver.git.repository import Repository, repository
@@ -209,10 +210,32 @@ def test_many_packs_become_one_and_pushes_that_came_to_nothing_are_dropped(ports
 def test_a_push_that_begins_while_a_repository_is_compacted_waits(ports, client):
     repo, first = of(ports), client.commit(10)
     pack, done = client.pack(first), threading.Event()
-    with repo.alone() as alone:
-        assert alone
+    with repo.alone() as lock:
+        assert lock is not None
         thread = threading.Thread(target=lambda: (take(repo, pack, first), done.set()))
         thread.start()
         assert not done.wait(0.3)
     assert done.wait(10)
     thread.join()
+
+
+def test_a_program_that_outlives_its_process_keeps_the_repository_to_itself(ports):
+    repo, done = of(ports), threading.Event()
+    with repo.alone() as lock:
+        orphan = program.Program(["cat"], os.environ, lambda *_: done.wait(10) and None, held=[lock])
+    with orphan:
+        with repo.alone() as other:
+            assert other is None
+        done.set()
+        assert orphan.end() == ""
+    with repo.alone() as other:
+        assert other is not None
+
+
+def test_who_compacts_a_repository_has_its_lock(ports, client, monkeypatch, tmp_path):
+    repo, first = of(ports), client.commit(10)
+    moved(ports, take(repo, client.pack(first), first), first)
+    monkeypatch.setattr(compact, "MANY", 0)
+    monkeypatch.setattr(compact, "REPACK", ("sh", "-c", f"readlink /proc/$$/fd/* > {tmp_path}/held; true"))
+    assert Compactor(ports).look(ports.state.apps[APP], repo)
+    assert str(repo.path) in (tmp_path / "held").read_text().splitlines()
