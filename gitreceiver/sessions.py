@@ -76,5 +76,5 @@ def push(session: Session, ports: Ports, pusher: Pusher) -> None:
         decide=pusher.decide,
         refused=partial(ports.refusals.add, pusher.cause),
     )
-    if pusher.repository not in ports.state.apps:
+    if ports.state.known(pusher.repository) is None:
         remove(ports, pusher.repository)

@@ -17,9 +17,12 @@ from gitreceiver.git import program
 from gitreceiver.git.indexing import BadPack
 from gitreceiver.git.quarantine import Quarantine
 from gitreceiver.git.repository import Repository, repository
+from gitreceiver.on_git_push import Pusher
 from gitreceiver.ports import Ports
+from gitreceiver.session import Session
+from gitreceiver.sessions import push
 from services.chain import Draft, uuid7
-from services.events import AppCreated, PushReceived, RefMoved, app_stream
+from services.events import AppCreated, AppDestroyed, PushReceived, RefMoved, app_stream
 from services.settings import Settings
 from tests.contract import backups
 from tests.contract.backups import APP, instance
@@ -205,6 +208,35 @@ def test_many_packs_become_one_and_pushes_that_came_to_nothing_are_dropped(ports
     with repo.store() as store:
         assert len(store[new.encode()].parents) == 1
         assert aside.encode() in store
+
+
+class Destroying:
+    """A wire whose client pushes nothing, and whose app is destroyed meanwhile."""
+
+    closed = False
+
+    def __init__(self, ports: Ports) -> None:
+        self._ports = ports
+
+    def read(self, limit: int, patience: float | None = None) -> bytes:
+        destroyed = Draft(app_stream(APP), "real", AppDestroyed(app=APP, name="real"))
+        self._ports.log.append([destroyed], backups.WHO)
+        self._ports.projections.catch_up()
+        return b"0000"
+
+    def write(self, data: bytes, *, error: bool) -> None:
+        pass
+
+    def exit(self, code: int) -> None:
+        pass
+
+
+def test_a_push_to_an_app_that_is_destroyed_meanwhile_leaves_what_can_be_restored(ports):
+    repo = of(ports)
+    session = Session(Destroying(ports), [], "", "", "local", "local")
+    push(session, ports, Pusher(ports, lambda *_, **__: None, backups.WHO, "real"))
+    assert APP in ports.state.gone
+    assert repo.path.exists()
 
 
 def test_a_push_that_begins_while_a_repository_is_compacted_waits(ports, client):
