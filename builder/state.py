@@ -106,7 +106,7 @@ class App:
 
 @dataclass
 class State:
-    """Apps by uuid; `gone` are destroyed ones that can still be had back. `turns` counts how often an app's old
+    """Apps by uuid; `gone` are destroyed ones that can still be restored. `turns` counts how often an app's old
     containers were done with, or its end was (TURNS). `left` are the blobs of apps that cannot be had back.
     """
 
@@ -122,7 +122,7 @@ class State:
         return {(build.id, build.attempt) for build in builds if build.status == "running"}
 
     def building(self) -> set[tuple[str, str]]:
-        """The app and push of each build without an outcome, also of apps that can be had back."""
+        """The app and push of each build without an outcome, also of apps that can be restored."""
         apps = (*self.apps.values(), *self.gone.values())
         return {(app.id, b.id) for app in apps for b in app.builds.values() if b.status in ("pending", "running")}
 

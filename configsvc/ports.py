@@ -14,7 +14,7 @@ from services.projections import Projections
 class Ports:
     """`state` is caught up by `projections.catch_up()`; `domain` is the platform's own host.
 
-    `grace` are the seconds that a destroyed app can be had back, `room` the containers that the apps' network takes.
+    `grace` are the seconds that a destroyed app can be restored, `room` the containers that the apps' network takes.
     """
 
     log: EventLog

@@ -78,7 +78,7 @@ class Containers:
             shown = self._api.inspect_container(wanted.name)
             labels = shown["Config"]["Labels"] or {}
             if labels.get("pushlog.instance") != self._settings.instance:
-                raise ContainerRefused(f"{wanted.name} is the name of a container of somebody else; rename that one")
+                raise ContainerRefused(f"container: {wanted.name} belongs to another owner; rename it or remove it")
             if spec.is_later(labels, wanted.labels):
                 raise ContainerRefused(f"{wanted.name} is a later attempt's")
             self.remove(shown["Id"])

@@ -23,7 +23,7 @@ def remove(ports: Ports, app: str) -> None:
 
 
 def mend(ports: Ports) -> None:
-    """Remove what pushes of a dead process left, and repositories of apps that cannot be had back or never were.
+    """Remove what pushes of a dead process left, and repositories of apps that cannot be restored or never were.
 
     A repository that a push is coming into right now may be that of an app which is created in a moment.
     """

@@ -64,7 +64,7 @@ class App:
 class State:
     """Apps by uuid and keys by fingerprint, with the version of each key's stream.
 
-    `gone` are destroyed apps that can still be had back.
+    `gone` are destroyed apps that can still be restored.
     """
 
     apps: dict[str, App] = field(default_factory=dict)
@@ -73,11 +73,11 @@ class State:
     key_versions: dict[str, int] = field(default_factory=dict)
 
     def known(self, app: str) -> App | None:
-        """The app with this uuid, be it that it is destroyed and can be had back."""
+        """The app with this uuid, be it that it is destroyed and can be restored."""
         return self.apps.get(app) or self.gone.get(app)
 
     def all(self) -> list[App]:
-        """Every app, also those that are destroyed and can be had back."""
+        """Every app, also those that are destroyed and can be restored."""
         return [*self.apps.values(), *self.gone.values()]
 
     def find(self, name: str) -> App | None:
@@ -89,10 +89,6 @@ class State:
         if (app := self.find(name)) is None:
             raise NoSuchApp.named(name)
         return app
-
-    def key_named(self, name: str) -> Key:
-        """The key called `name`. Raises KeyError."""
-        return {key.name: key for key in self.keys.values()}[name]
 
     def evolve(self, event: Recorded[Event]) -> None:
         """See Fold.evolve."""

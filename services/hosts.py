@@ -22,7 +22,7 @@ def new(value: str) -> str:
         raise BadInput(f"domain: {names.shown(value)} ends in a number, as an address does; use www.example.com")
     for label in labels:
         if label.startswith("xn--") and not _is_punycode(label):
-            raise BadInput(f"domain: {names.shown(label)} is not punycode of a name; use such as xn--bcher-kva.example")
+            raise BadInput(f"domain: {names.shown(label)} is not punycode of a name; use one such as xn--bcher-kva")
     return value
 
 

@@ -98,7 +98,7 @@ def test_a_container_of_somebody_else_is_not_removed_for_its_name(
     labels = {"pushlog.instance": f"{settings.instance}.hello", "pushlog.app": "one"}
     other = client.api.create_container(BASE, ["/bin/sleep", "1000"], name=spec.name, labels=labels)["Id"]
     try:
-        with pytest.raises(ContainerRefused, match="is the name of a container of somebody else; rename that one"):
+        with pytest.raises(ContainerRefused, match="belongs to another owner; rename it or remove it"):
             Containers(client, settings).create(spec)
         assert client.api.inspect_container(spec.name)["Id"] == other
     finally:
