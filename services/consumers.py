@@ -107,13 +107,18 @@ class Consumers(QueueConsumer):  # type: ignore[misc] # nameko has no types
     def on_iteration(self) -> None:
         """Once a second, and for each message."""
         super().on_iteration()
+        self._check()
         self._turned = max(self._turned, monotonic())
 
     def handle_message(self, provider: Any, body: Any, message: Any) -> None:
         """Give a message to who listens for it."""
+        self._check()
+        super().handle_message(provider, body, message)
+
+    def _check(self) -> None:
+        """End the connection of a process that stood still: its timers may fire before it reads what came meanwhile."""
         if monotonic() - self._turned > STALE:
             raise ConnectionResetError("this process stood still, so what waits is asked for anew")
-        super().handle_message(provider, body, message)
 
     def on_decode_error(self, message: Any, exc: Exception) -> None:
         """Refuse a message: it is no JSON."""
