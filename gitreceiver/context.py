@@ -47,6 +47,7 @@ class SessionContext:
         self.format = ""
         self.at: int | None = None
         self.log = ports.log
+        self.turn = ports.turns.of(session.actor, session.argv)
 
     def permits(self, needs: str, app: str | None) -> bool:
         """Every stored key may do everything; so may the local user."""
@@ -73,7 +74,8 @@ class SessionContext:
 
     def write(self, data: bytes, *, exact: bool = False) -> None:
         """See Context."""
-        self._session.show(data, exact=exact)
+        with self.turn.apart():
+            self._session.show(data, exact=exact)
 
     def write_err(self, data: bytes) -> None:
         """See Context."""
@@ -81,12 +83,14 @@ class SessionContext:
 
     def redraw(self, text: str) -> None:
         """See Context."""
-        self._session.redraw(text)
+        with self.turn.apart():
+            self._session.redraw(text)
 
     def pause(self, seconds: float) -> None:
         """See Context; raises Disconnected when the client is gone."""
-        time.sleep(seconds)
-        self._session.write_err(b"")
+        with self.turn.apart():
+            time.sleep(seconds)
+            self._session.write_err(b"")
 
     def seal(self, app: str, key: str, value: str) -> str:
         """See Context. Raises NoSuchApp."""
@@ -112,8 +116,8 @@ class SessionContext:
 
     def events(self, wanted: Wanted) -> Iterator[list[Any]]:
         """See Context."""
-        parts = self._ports
-        return history.read(parts.log, parts.projections, parts.called, wanted, lambda: self._session.write_err(b""))
+        parts, alive = self._ports, lambda: self._session.write_err(b"")
+        return history.read(parts.log, parts.projections, parts.called, wanted, alive, self.turn.apart)
 
     def export_backup(self, *, images: bool) -> None:
         """See Context."""

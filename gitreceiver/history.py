@@ -1,6 +1,7 @@
 """The log as `events` shows it: those events that are wanted, without reading what stands before them."""
 
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from datetime import datetime
 from typing import Any
 
@@ -21,12 +22,17 @@ Test = Callable[[Recorded[Event]], bool]
 
 
 def read(
-    log: EventLog, projections: Projections, called: Called, wanted: Wanted, alive: Callable[[], None]
+    log: EventLog,
+    projections: Projections,
+    called: Called,
+    wanted: Wanted,
+    alive: Callable[[], None],
+    waiting: Callable[[], AbstractContextManager[None]] = nullcontext,
 ) -> Iterator[list[Any]]:
     """Wanted events in batches, as CloudEvents mappings; with `tail` it goes on with what happens.
 
-    `alive` raises when nobody is there to be told. Raises NoSuchApp for an app that never was, and BadInput for a
-    position beyond the log.
+    `alive` raises when nobody is there to be told; `waiting` is around each wait. Raises NoSuchApp for an app that
+    never was, and BadInput for a position beyond the log.
     """
     projections.catch_up()
     if wanted.app is not None and wanted.app not in called.apps:
@@ -43,7 +49,8 @@ def read(
             yield [CloudEvent.of(event) for event in page if fits(event)]
         if not wanted.tail:
             return
-        turn = projections.wait(turn, 1.0)
+        with waiting():
+            turn = projections.wait(turn, 1.0)
         alive()
 
 

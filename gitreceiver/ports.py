@@ -10,6 +10,7 @@ from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.state import State
 from gitreceiver.stories import Stories
 from gitreceiver.trees import Trees
+from gitreceiver.turns import Turns
 from services.blobs import Blobs, Outputs
 from services.decide import KEY_REMOVED
 from services.errors import Refused
@@ -38,6 +39,7 @@ class Ports:
     refusals: Refusals
     called: Called
     removals: Removals = field(default_factory=Removals)
+    turns: Turns = field(default_factory=Turns)
     limits: DoorLimits = field(default_factory=DoorLimits)
 
     def authorized_key(self, fingerprint: str, public_key: str) -> str | None:

@@ -48,7 +48,9 @@ def _run(session: Session, ports: Ports, call: Callable[..., Any]) -> int | None
         raise
     if asked is None:
         with ports.stories.following(cause.correlationid) as events:
-            return dispatch.run(SessionContext(session, ports, call, cause, events), session.argv, failed)
+            context = SessionContext(session, ports, call, cause, events)
+            with context.turn:
+                return dispatch.run(context, session.argv, failed)
     verb, name = asked
     cause = replace(cause, command=f"{verb} {name}")  # no word of it is a secret
     session.patience = ports.limits.input_seconds
