@@ -1,9 +1,10 @@
 """The builder's one edge to Docker: images and containers by plain calls, Docker's errors as ours."""
 
 import logging
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +22,7 @@ CONFLICT = 409
 KILLED = 137
 PATIENCE = 2
 WORK = 120
+_making_a_network = threading.Lock()
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,14 +180,24 @@ def volume(client: docker.DockerClient, name: str, labels: Labels) -> str:
 
 
 def network(client: docker.DockerClient, name: str, labels: Labels) -> str:
-    """The name of a bridge network that is there from here on, whose containers do not reach each other."""
+    """The name of a bridge network that is there from here on, whose containers do not reach each other.
+
+    Docker makes several of one name for who ask at once, and then knows none by it: all but the oldest go.
+    """
     options = {"com.docker.network.bridge.enable_icc": "false"}
-    try:
-        client.api.create_network(name, driver="bridge", options=options, check_duplicate=True, labels=dict(labels))
-    except APIError as error:
-        if error.status_code != CONFLICT:
-            raise
+    with _making_a_network:
+        if not _networks(client, name):
+            client.api.create_network(name, driver="bridge", options=options, labels=dict(labels))
+        for surplus in _networks(client, name)[1:]:
+            with suppress(APIError):  # another process removed it, or uses it for a moment more
+                client.api.remove_network(surplus)
     return name
+
+
+def _networks(client: docker.DockerClient, name: str) -> list[str]:
+    """The ids of the networks of a name, the oldest first."""
+    there = [each for each in client.api.networks(names=[name]) if each["Name"] == name]
+    return [each["Id"] for each in sorted(there, key=lambda each: (each["Created"], each["Id"]))]
 
 
 def remove_image(client: docker.DockerClient, id: str) -> bool:
