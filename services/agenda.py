@@ -20,7 +20,8 @@ AWAY = 3
 class Agenda:
     """One hop's items in this process. Items of one app go one after the other in the log's order if `ordered`.
 
-    At most `limit` run at once. What another process has claimed, or what waits, is neither done nor failed here: it
+    At most `limit` run at once, and where that is more than one, one fewer for the same actor: whoever asks for however
+    much leaves a place to others. What another process has claimed, or what waits, is neither done nor failed here: it
     takes no place, and is looked at again after news of it, and within a quarter of `lease`, the seconds after
     which a silent holder has lost it.
     """
@@ -40,7 +41,7 @@ class Agenda:
         self._lease = lease
         self._ordered = ordered
         self._monotonic = monotonic
-        self._running: set[str] = set()
+        self._running: dict[str, str] = {}
         self._failures: dict[str, int] = {}
         self._again: dict[str, float] = {}
         self._heard: dict[str, int] = {}
@@ -53,8 +54,7 @@ class Agenda:
         self._forget()
         found = self._pending.heads() if self._ordered else list(self._pending.items.values())
         ready = [event for event in found if event.id not in self._running and self._due(event)]
-        taken = ready[: max(0, self._limit - len(self._running))]
-        self._running |= {event.id for event in taken}
+        taken = [event for event in ready if self._begins(event)]
         self._heard |= {event.id: self._pending.heard.get(event.id, 0) for event in taken}
         return taken
 
@@ -65,17 +65,17 @@ class Agenda:
 
     def dropped(self, event: Recorded[Event]) -> None:
         """The item was taken and not begun."""
-        self._running.discard(event.id)
+        self._running.pop(event.id, None)
 
     def returned(self, event: Recorded[Event]) -> None:
         """The item was done, or found to be another holder's or to wait for something: then it is pending still."""
-        self._running.discard(event.id)
+        self._running.pop(event.id, None)
         self._failures.pop(event.id, None)
         self._wait(event, self._lease / 4)
 
     def failed(self, event: Recorded[Event], counts: bool = True) -> int:
         """The item failed; returns how often in a row, this time included unless it does not count."""
-        self._running.discard(event.id)
+        self._running.pop(event.id, None)
         tries = self._failures[event.id] = self._failures.get(event.id, 0) + counts
         self._wait(event, BACK_OFF[min(max(tries, 1 if counts else AWAY), len(BACK_OFF)) - 1])
         return tries
@@ -83,6 +83,14 @@ class Agenda:
     def spent(self, event: Recorded[Event]) -> bool:
         """Whether the item failed, or was claimed, so often that it is to be given up."""
         return self._failures.get(event.id, 0) >= TRIES or self._pending.attempts(event) >= MAX_ATTEMPTS
+
+    def _begins(self, event: Recorded[Event]) -> bool:
+        """Note that an item runs from now on, if there is a place for it."""
+        own = sum(actor == event.actor for actor in self._running.values())
+        if len(self._running) >= self._limit or own >= max(1, self._limit - 1):
+            return False
+        self._running[event.id] = event.actor
+        return True
 
     def _due(self, event: Recorded[Event]) -> bool:
         heard = self._pending.heard.get(event.id, 0)

@@ -170,7 +170,9 @@ class Settings(BaseModel):
     )
     build_layer_limit: Memory = Field("4g", description="Size limit of what a build writes, beside its cache.")
     build_cache_limit: Memory = Field("2g", description="Size limit of an app's package cache between builds.")
-    build_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(2, description="How many builds run at once.")
+    build_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
+        3, description="How many builds run at once, one fewer of one key."
+    )
     push_limit: Annotated[int, Field(ge=1)] = Field(
         500 * 1024 * 1024, description="Size limit of a pushed pack, in bytes."
     )

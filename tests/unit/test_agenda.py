@@ -5,6 +5,7 @@ import itertools
 import pytest
 
 from services.agenda import BACK_OFF, LOOK, TRIES, Agenda
+from services.chain import Cause
 from services.claims import Claims
 from services.errors import Unavailable
 from services.events import (
@@ -67,10 +68,24 @@ def pass_time(agenda, clock):
 
 
 def test_as_many_items_run_at_once_as_may_and_one_of_each_app(process, story):
-    agenda, _ = process("one", limit=2)
+    agenda, _ = process("one", limit=3)
     first, _, other, _ = story.push(), story.push(), story.push(OTHER), story.push(APP[:-1] + "3")
     assert agenda.take() == [first, other]
     assert agenda.take() == []
+
+
+def test_the_last_place_is_for_another_actor(process, story):
+    agenda, _ = process("one", limit=2)
+    first, second = story.push(), story.push(OTHER)
+    assert agenda.take() == [first]
+    push = first.data.model_copy(update={"app": APP[:-1] + "3"})
+    theirs = story.record(push, Cause("test", "neighbour", "local", ""))
+    assert agenda.take() == [theirs]
+    agenda.dropped(first)
+    agenda.dropped(theirs)
+    assert agenda.take() == [first, theirs]
+    agenda.returned(first)
+    assert agenda.take() == [second]
 
 
 def test_what_was_not_begun_is_taken_again(process, story):
