@@ -28,16 +28,16 @@ def require(ports: Ports, app: App) -> None:
     settings = ports.settings
     if (size := used(ports, app)) > settings.app_limit:
         raise Full(
-            f"app: {app.name} keeps {human(size)}, more than {human(settings.app_limit)} (PUSHLOG_APP_LIMIT); "
-            "delete branches and wait a minute, or destroy it"
+            f"app: {app.name} keeps {human(size)} with this push, more than {human(settings.app_limit)} "
+            "(PUSHLOG_APP_LIMIT); push less, delete branches and wait a minute, or raise the limit"
         )
     if not app.creator:
         return
     others = [known for known in ports.state.all() if known.creator == app.creator and known.id != app.id]
     if (size := size + sum(used(ports, other) for other in others)) > settings.key_limit:
         raise Full(
-            f"key: the apps that {app.creator.partition(' ')[0]} created keep {human(size)}, more than "
-            f"{human(settings.key_limit)} (PUSHLOG_KEY_LIMIT); destroy one with --now"
+            f"key: the apps that {app.creator.partition(' ')[0]} created keep {human(size)} with this push, more than "
+            f"{human(settings.key_limit)} (PUSHLOG_KEY_LIMIT); push less, destroy one with --now, or raise the limit"
         )
 
 

@@ -109,11 +109,11 @@ def test_what_an_app_and_a_key_may_keep_is_bounded_and_another_key_goes_on(
     tag("second")
     said = source.push("one", "second", check=False)
     assert (said.returncode, "app: one keeps 3" in said.stderr) == (1, True), said.stderr
-    assert "more than 2 MiB (PUSHLOG_APP_LIMIT); delete branches and wait a minute, or destroy it" in said.stderr
+    assert "more than 2 MiB (PUSHLOG_APP_LIMIT); push less, delete branches and wait a minute" in said.stderr
     assert source.remote_ref("one", "refs/tags/second") is None
     before = repositories(tight)
     said = source.push("two", "first", check=False)
-    assert "more than 3 MiB (PUSHLOG_KEY_LIMIT); destroy one with --now" in said.stderr
+    assert "more than 3 MiB (PUSHLOG_KEY_LIMIT); push less, destroy one with --now" in said.stderr
     wait_for(lambda: repositories(tight) == before, "the end of the repository of the app that was not created")
 
     key = tmp_path / "bob"

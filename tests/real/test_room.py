@@ -101,7 +101,8 @@ def test_a_push_beyond_the_apps_limit_is_refused_with_the_way_out_and_leaves_not
     take(repo, client.pack(first), first)
     before, second = room.taken(repo.path), client.commit(2 * MIB)
     with pytest.raises(
-        BadPack, match=r"app: real keeps 5\.\d+ MiB, more than 4 MiB \(PUSHLOG_APP_LIMIT\); delete branch"
+        BadPack,
+        match=r"app: real keeps 5\.\d+ MiB with this push, more than 4 MiB \(PUSHLOG_APP_LIMIT\); push less, delete",
     ):
         take(repo, client.pack(second, first), second)
     assert room.taken(repo.path) == before
@@ -130,7 +131,7 @@ def test_what_one_key_created_is_counted_together_and_others_go_on(ports, client
     commit = client.commit(3 * MIB + MIB // 2)
     pack = client.pack(commit)
     take(of(ports), pack, commit)
-    with pytest.raises(BadPack, match=r"key: the apps that ann created keep 7\.\d MiB, more than 6 MiB \(PUSHLOG_KEY"):
+    with pytest.raises(BadPack, match=r"that ann created keep 7\.\d MiB with this push, more than 6 MiB \(PUSHLOG_KEY"):
         take(of(ports, OTHER), pack, commit)
     assert room.taken(of(ports, OTHER).path) < MIB
     ports.state.apps[OTHER].creator = "bob SHA256:" + "b" * 43
