@@ -131,6 +131,17 @@ def log_file(home: Path) -> Path:
     return home / "pushlog.log"
 
 
+def program(module: str, *arguments: str) -> list[str]:
+    """The command line of a process of the platform. It imports nothing from the folder that it is started in."""
+    return [sys.executable, "-P", "-m", module, *arguments]
+
+
+def environment() -> dict[str, str]:
+    """The environment of such a process: it runs the code that this one runs."""
+    paths = [str(Path(__file__).parents[1]), os.environ.get("PYTHONPATH", "")]
+    return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, paths))}
+
+
 def detach(settings: Settings, say: Callable[[str], None]) -> None:
     """Start the instance in the background and return when it answers. Raises Unavailable with its last words."""
     if running_pid(settings.home):
@@ -142,7 +153,8 @@ def detach(settings: Settings, say: Callable[[str], None]) -> None:
     with log.open("ab") as file:
         start = file.tell()
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.process"],
+            program("services.process"),
+            env=environment(),
             stdin=subprocess.DEVNULL,
             stdout=file,
             stderr=file,

@@ -46,7 +46,7 @@ def up(detach: bool) -> None:
 
 def become(module: str, *arguments: str) -> None:
     """Go on as another program: a process of the platform must be set up before anything is imported."""
-    os.execv(sys.executable, [sys.executable, "-m", module, *arguments])  # noqa: S606
+    os.execve(sys.executable, instance.program(module, *arguments), instance.environment())  # noqa: S606
 
 
 @platform.command()

@@ -3,6 +3,7 @@
 import os
 import socket
 import subprocess
+import sys
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -61,6 +62,24 @@ def test_a_second_platform_on_the_same_home_is_refused_in_one_sentence(shared: I
     assert second.stderr == f" !     the instance at {shared.home} is running; stop it with: pushlog down\n"
     assert shared.pid == pid
     assert shared.ssh("apps:list").returncode == 0
+
+
+@ONE_PROCESS
+@pytest.mark.parametrize("how", [["up"], ["up", "--detach"]])
+def test_the_platform_runs_no_code_of_the_folder_that_it_is_started_in(tmp_path: Path, how: list[str]) -> None:
+    (tmp_path / "services").mkdir()
+    for module in ("services/__init__.py", "click.py", "json.py"):  # as an app's own may be called
+        (tmp_path / module).write_text("raise SystemExit('code of another folder runs')\n")
+    with socket.create_server(("", 0)) as other:  # it ends when it has been started
+        port = other.getsockname()[1]
+        instance = Instance(tmp_path / "home", f"e2e-{os.getpid()}-folder", ssh_port=port, http_port=free_port())
+        try:
+            argv = [str(Path(sys.executable).with_name("pushlog")), *how]
+            with instance.running(argv, tmp_path) as program:
+                code, said = program.wait(), "\n".join(program.lines)
+            assert (code, f"PUSHLOG_SSH_PORT: {port} cannot be listened on" in said) == (1, True), said
+        finally:
+            instance.purge()
 
 
 @ONE_PROCESS
