@@ -31,6 +31,7 @@ PREFIX = "PUSHLOG_"
 Port = Annotated[int, Field(ge=1, le=65535)]
 Positive = Annotated[float, Field(gt=0)]
 Memory = Annotated[str, StringConstraints(pattern=r"^[1-9][0-9]*[mg]$")]
+Bytes = Annotated[int, BeforeValidator(lambda value: _bytes(value)), Field(ge=1, json_schema_extra={"unit": "byte"})]
 InstanceName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9]([a-z0-9-]{0,30}[a-z0-9])?$")]
 
 
@@ -65,6 +66,12 @@ def _subnet(value: str) -> str:
 def _listed(value: object) -> object:
     """The parts of a text with commas, as an environment variable has them; a list of the TOML file as it is."""
     return tuple(part.strip() for part in value.split(",") if part.strip()) if isinstance(value, str) else value
+
+
+def _bytes(value: object) -> object:
+    """The bytes of a size, such as 4g; anything else as it is."""
+    size = re.fullmatch(r"([1-9][0-9]{0,9})([mg])", value) if isinstance(value, str) else None
+    return int(size[1]) << {"m": 20, "g": 30}[size[2]] if size else value
 
 
 def _networks(value: tuple[str, ...]) -> tuple[str, ...]:
@@ -165,29 +172,21 @@ class Settings(BaseModel):
     build_cpus: Positive = Field(2.0, description="CPU limit of a build, in cores.")
     build_pids: Annotated[int, Field(ge=16)] = Field(1024, description="Process limit of a build.")
     build_timeout: Positive = Field(1800.0, description="Time limit of a build, in seconds.")
-    build_output_limit: Annotated[int, Field(ge=1)] = Field(
-        16 * 1024 * 1024, description="How many bytes of a build's output are kept."
-    )
+    build_output_limit: Bytes = Field(16 * 1024 * 1024, description="How many bytes of a build's output are kept.")
     build_layer_limit: Memory = Field("4g", description="Size limit of what a build writes, beside its cache.")
     build_cache_limit: Memory = Field("2g", description="Size limit of an app's package cache between builds.")
     build_concurrency: Annotated[int, Field(ge=1, le=64)] = Field(
         3, description="How many builds run at once, one fewer of one key."
     )
-    push_limit: Annotated[int, Field(ge=1)] = Field(
-        500 * 1024 * 1024, description="Size limit of a pushed pack, in bytes."
-    )
-    app_limit: Annotated[int, Field(ge=1)] = Field(
+    push_limit: Bytes = Field(500 * 1024 * 1024, description="Size limit of a pushed pack, in bytes.")
+    app_limit: Bytes = Field(
         4 * 1024**3, description="How many bytes of git objects and build output one app may keep."
     )
-    key_limit: Annotated[int, Field(ge=1)] = Field(
+    key_limit: Bytes = Field(
         16 * 1024**3, description="How many of these bytes all apps that one key created may keep."
     )
-    file_limit: Annotated[int, Field(ge=1)] = Field(
-        100 * 1024 * 1024, description="Size limit of one file in a pushed tree, in bytes."
-    )
-    tree_limit: Annotated[int, Field(ge=1)] = Field(
-        1024 * 1024 * 1024, description="Size limit of a pushed tree, unpacked, in bytes."
-    )
+    file_limit: Bytes = Field(100 * 1024 * 1024, description="Size limit of one file in a pushed tree, in bytes.")
+    tree_limit: Bytes = Field(1024 * 1024 * 1024, description="Size limit of a pushed tree, unpacked, in bytes.")
     app_pids: Annotated[int, Field(ge=16)] | None = Field(
         None, description="Process limit of an app's container; by default a 32nd of what the kernel has room for."
     )
@@ -248,8 +247,38 @@ def load(environ: Mapping[str, str] | None = None) -> Settings:
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         own = first.get("ctx", {}).get("error")
-        reason = str(own).partition(": ")[2] if isinstance(own, BadInput) else first["msg"]
-        raise BadInput(f"{PREFIX}{str(first['loc'][0]).upper()}: {reason}") from None
+        field = str(first["loc"][0])
+        reason = str(own).partition(": ")[2] if isinstance(own, BadInput) else _misfit(field, values.get(field))
+        raise BadInput(f"{PREFIX}{field.upper()}: {reason or first['msg']}") from None
+
+
+def takes(field: str) -> str:
+    """What values a setting takes, in words."""
+    schema = Settings.model_json_schema()["properties"][field]
+    known = next((part for part in schema.get("anyOf", []) if part["type"] != "null"), schema)
+    if known["type"] == "string":
+        words = {"path": "path", "password": "text, secret"}
+        return words.get(known.get("format", ""), "size" if "[mg]" in known.get("pattern", "") else "text")
+    if known["type"] == "array":
+        return "list, with commas"
+    if known["type"] == "boolean":
+        return "`true` or `false`"
+    if known.get("unit") == "byte":
+        return "size, or number of bytes"
+    word = "whole number" if known["type"] == "integer" else "number"
+    least, above, most = known.get("minimum"), known.get("exclusiveMinimum"), known.get("maximum")
+    if least is not None and most is not None:
+        return f"{word}, {least:g} to {most:g}"
+    return f"{word}, {least:g} or more" if least is not None else f"{word} above {above:g}"
+
+
+def _misfit(field: str, value: object) -> str:
+    """Why a size or number is refused; empty for others, which may be secret."""
+    kind, default = takes(field), Settings.model_fields[field].default
+    if not kind.startswith(("size", "whole number", "number")):
+        return ""
+    example = f"; use {default:g}" if isinstance(default, float) else f"; use {default}"
+    return f"{names.shown(str(value))} is not a {kind}" + (example if default is not None else "")
 
 
 def _secret(variable: str, path: str, given: Mapping[str, str], field: str) -> str:

@@ -170,6 +170,29 @@ def test_a_refused_value_says_what_is_allowed() -> None:
 
 
 @pytest.mark.parametrize(
+    ("variable", "value", "why"),
+    [
+        ("APP_LIMIT", "200k", '"200k" is not a size, or number of bytes; use 4294967296'),
+        ("BUILD_MEMORY", "2", '"2" is not a size; use 2g'),
+        ("SSH_PORT", "ssh", '"ssh" is not a whole number, 1 to 65535; use 2222'),
+        ("HEALTH_PORT", "0", '"0" is not a whole number, 1 to 65535'),
+        ("DRAIN", "-1", '"-1" is not a number, 0 or more; use 10'),
+    ],
+)
+def test_a_refused_number_or_size_is_shown_beside_one_that_is_taken(
+    home: dict[str, str], variable: str, value: str, why: str
+) -> None:
+    assert refused({**home, f"PUSHLOG_{variable}": value}) == f"PUSHLOG_{variable}: {why}"
+
+
+@pytest.mark.parametrize(("value", "count"), [("4096", 4096), ("512m", 512 << 20), ("4g", 4 << 30)])
+def test_bytes_are_a_number_or_a_size(home: dict[str, str], tmp_path: Path, value: str, count: int) -> None:
+    assert load({**home, "PUSHLOG_APP_LIMIT": value}).app_limit == count
+    (tmp_path / "pushlog.toml").write_text(f'push_limit = "{value}"\n')
+    assert load(home).push_limit == count
+
+
+@pytest.mark.parametrize(
     ("variable", "value"),
     [
         ("DOMAIN", "apps.example.org"),
