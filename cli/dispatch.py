@@ -79,6 +79,7 @@ def _confirm(context: Context, app: str) -> None:
 def _fail(context: Context, sentence: str, code: int) -> int:
     try:
         warn(context, sentence)
-    except (PushlogError, OSError):
-        logger.info("nobody was left to hear: %s", sentence)
+    except (PushlogError, OSError) as error:
+        if str(error) != sentence:  # else the client left, and that is all
+            logger.info("the client left before it was told: %s", sentence)
     return code

@@ -10,7 +10,7 @@ import pytest
 from cli.commands.logs import MAX_LINES
 from cli.dispatch import run
 from cli.values import Wanted
-from services.errors import Unavailable
+from services.errors import PushlogError, Unavailable
 from tests.unit.fake_context import FakeContext
 
 ED25519 = "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAICe3yH1tnhbyLOsyMRP9Dv0bzSrW8UJ5pcSkjpWVyFMd me@host"
@@ -340,6 +340,23 @@ def test_logs_t_goes_on_from_the_cursor_until_the_client_is_gone(ctx: FakeContex
     assert said(ctx, "logs", "-qt", "hello", code=1) == "one\ntwo\nthree\n"
     assert [call[2]["since"] for call in ctx.calls] == [None, "after 1", "after 2"]
     assert [call[2]["lines"] for call in ctx.calls] == [100, MAX_LINES, MAX_LINES]
+
+
+def test_a_client_that_leaves_is_logged_only_when_it_was_not_told_something(
+    ctx: FakeContext, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def gone(data: bytes) -> None:
+        raise PushlogError("the client is gone")
+
+    monkeypatch.setattr(ctx, "write_err", gone)
+    caplog.set_level("INFO")
+    ctx.leaves_after = 0
+    assert run(ctx, ["logs", "-t", "hello"]) == 1
+    assert caplog.records == []
+    assert run(ctx, ["logs", "nosuch"]) != 0
+    assert [record.getMessage() for record in caplog.records] == [
+        "the client left before it was told: App nosuch does not exist"
+    ]
 
 
 def test_logs_t_with_no_lines_wanted_begins_with_what_comes(ctx: FakeContext) -> None:
