@@ -82,8 +82,9 @@ def send_too_much(instance: Instance) -> None:
 
 def test_the_file_is_renewed_while_the_instance_runs_and_whoever_follows_it_misses_nothing(instance: Instance) -> None:
     pid, file = instance.pid, log(instance)
-    argv = ["tail", "-n", "0", "-s", "0.05", "-F", str(file)]
-    with instance.running(argv) as tail:
+    with instance.running(["tail", "-n", "+1", "-s", "0.05", "-F", str(file)]) as tail:
+        tail.wait_for_line(file.read_text().splitlines()[-1])  # from here on it follows
+        before = told(tail.lines)
         for turn in (1, 2):
             began = file.stat().st_ino
             os.truncate(file, LIMIT + 1)  # as if it had written that much: a hole takes no room
@@ -91,7 +92,12 @@ def test_the_file_is_renewed_while_the_instance_runs_and_whoever_follows_it_miss
             wait_for(lambda began=began: file.stat().st_ino != began, "a new file")
             assert "too much was sent" in file.read_text()
             assert file.with_name(f"pushlog.log.{turn}").stat().st_size == LIMIT + 1
-            wait_for(lambda turn=turn: sum("too much was sent" in line for line in tail.lines) == turn, "the follower")
+            wait_for(lambda turn=turn: told(tail.lines) == before + turn, "the follower")
     assert instance.pid == pid
     assert {os.readlink(f"/proc/{pid}/fd/{descriptor}") for descriptor in (1, 2)} == {str(file)}
     assert oct(file.stat().st_mode & 0o777) == "0o600"
+
+
+def told(lines: list[str]) -> int:
+    """How many of these lines say that too much was sent."""
+    return sum("too much was sent" in line for line in lines)
