@@ -150,7 +150,7 @@ def _take_pack(part: Part, path: Path) -> Repository:
     disk.require(path.parent, part.size)
     repository, source = initialised(path), Replay(b"", _reading(part))
     try:
-        index(source.read, repository.objects, repository.path, part.size, has_git())
+        index(source.read, repository.objects, repository.path, part.size, has_git(), whole=True)
     except BadPack as error:
         raise BadBackup(f"the backup is damaged: {part.name}: {error}") from None
     kept = sum(path.stat().st_size for path in (repository.objects / "pack").glob("*.pack"))

@@ -40,8 +40,11 @@ class BadPack(PushlogError):
     """The pack of a push is refused; the sentence says why."""
 
 
-def index(read: Read, objects: Path, repository: Path, limit: int, with_git: bool) -> None:
-    """Take the pack that `read` gives into the folder `objects`. Raises BadPack, and OSError when the disk is full."""
+def index(read: Read, objects: Path, repository: Path, limit: int, with_git: bool, whole: bool = False) -> None:
+    """Take the pack that `read` gives into the folder `objects`. Raises BadPack, and OSError when the disk is full.
+
+    A thread may go on reading for what is behind the pack; with `whole` it has ended on return.
+    """
 
     seconds = CPU_SECONDS if with_git else CPU_SECONDS * SLOWER
 
@@ -56,7 +59,7 @@ def index(read: Read, objects: Path, repository: Path, limit: int, with_git: boo
     with_c = ["git", *BIG_FILES, "index-pack", strict, "--fix-thin", "--stdin", f"--max-input-size={limit}"]
     without = program.ours("gitreceiver.git.without_git", "index-pack", str(limit))
     argv = with_c if with_git else without
-    _, errors = program.run(argv, program.environment(repository, objects), feed, seconds)
+    _, errors = program.run(argv, program.environment(repository, objects), feed, seconds, whole=whole)
     if os.strerror(errno.ENOSPC) in errors:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
     if errors == program.SLOW:

@@ -78,7 +78,8 @@ class Program:
             resource.prlimit(self.pid, resource.RLIMIT_AS, (ADDRESS_SPACE, ADDRESS_SPACE))
             limit_cpu(self.pid, cpu)
             os.setpriority(os.PRIO_PROCESS, self.pid, os.getpriority(os.PRIO_PROCESS, 0) + NICER)
-        threading.Thread(target=self._feed, args=(feed,), daemon=True).start()
+        self._feeder = threading.Thread(target=self._feed, args=(feed,), daemon=True)
+        self._feeder.start()
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
 
@@ -105,6 +106,10 @@ class Program:
         if code in (-signal.SIGXCPU, -signal.SIGKILL, 128 + signal.SIGXCPU):
             return SLOW
         return "" if code == 0 else said or f"fatal: it ended with {code}"
+
+    def fed(self) -> None:
+        """Wait until `feed` has ended, which may read on when the program has."""
+        self._feeder.join()
 
     def kill(self) -> None:
         """End it now."""
@@ -138,14 +143,25 @@ class Program:
 
 
 def run(
-    argv: Sequence[str], env: Mapping[str, str], feed: Feed, cpu: int = CPU_SECONDS, held: Sequence[int] = ()
+    argv: Sequence[str],
+    env: Mapping[str, str],
+    feed: Feed,
+    cpu: int = CPU_SECONDS,
+    held: Sequence[int] = (),
+    whole: bool = False,
 ) -> tuple[bytes, str]:
-    """Run a program to its end; returns what it wrote to stdout, and to stderr if it failed."""
+    """Run a program to its end, and with `whole` its `feed`.
+
+    Returns what it wrote to stdout, and to stderr if it failed.
+    """
     with Program(argv, env, feed, cpu, held=held) as program:
         out = []
         while data := program.read():
             out.append(data)
-        return b"".join(out), program.end()
+        errors = program.end()
+        if whole:
+            program.fed()
+        return b"".join(out), errors
 
 
 def giving(data: bytes) -> Feed:

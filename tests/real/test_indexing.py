@@ -1,9 +1,11 @@
 """What a pack may cost to take: CPU time, memory and size, with the real git."""
 
+import hashlib
 import itertools
 import os
 import struct
 import subprocess
+import threading
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -83,6 +85,21 @@ def test_a_pack_that_needs_too_much_memory_is_refused_with_that_reason(repo, mon
     monkeypatch.setattr(program, "ADDRESS_SPACE", 256 << 20)
     with pytest.raises(BadPack, match="unpacking takes more than 256 MiB of memory"):
         take(repo, endless_zeros(1 << 30, TREE), 1 << 30)
+
+
+def test_nobody_reads_on_when_a_pack_was_taken_whole(repo):
+    body = b"PACK" + struct.pack(">II", 2, 1) + bytes([BLOB << 4]) + zlib.compress(b"")
+    left, ended = [body + hashlib.sha1(body).digest()], threading.Event()
+
+    def read(_size: int) -> bytes:
+        if left:
+            return left.pop()
+        ended.wait(0.5)  # what is behind the pack comes late
+        ended.set()
+        return b""
+
+    indexing.index(read, repo.objects, repo.path, 1 << 20, True, whole=True)
+    assert ended.is_set()
 
 
 def test_a_pack_of_an_object_that_is_not_there_cannot_be_made(repo):
