@@ -36,6 +36,9 @@ class Watch(Protocol):
     def rest(self, took: float) -> float:
         """The seconds that this client rests after a slice of bytes that took so many."""
 
+    def clogged(self, full: bool) -> None:
+        """The client does not read what is sent to it as fast as that comes, or it does again."""
+
     def tried(self, method: str) -> None:
         """A login try with this method failed."""
 
@@ -55,6 +58,8 @@ class Guard:
         self._packets, self._bytes = self._limits.stranger_packets, self._limits.stranger_bytes
         self._tries, self._failures, self._open = 0, 0, ""
         self._logged_in = self._waiting = self._exchanged = self.over = False
+        conn.pause_writing = lambda: watch.clogged(True)  # type: ignore[method-assign] # AsyncSSH does nothing then
+        conn.resume_writing = lambda: watch.clogged(False)  # type: ignore[method-assign]
         conn.data_received = self._received  # type: ignore[method-assign]
         conn.process_packet = self._processed  # type: ignore[method-assign, assignment]
         conn.send_packet = self._sent  # type: ignore[method-assign, assignment]

@@ -76,6 +76,7 @@ class SshServer(asyncssh.SSHServer):
         self._wires: set[SshWire] = set()
         self._running: set[SshWire] = set()
         self._refused = 0
+        self._clogged = False
         self._refusal = ""
         self._idle: Idle | None = None
         self.keys: set[str] = set()
@@ -125,6 +126,12 @@ class SshServer(asyncssh.SSHServer):
     def rest(self, took: float) -> float:
         """See guard.Watch."""
         return self._house.pace.rest(self.fingerprint or self.source, took)
+
+    def clogged(self, full: bool) -> None:
+        """See guard.Watch."""
+        self._clogged = full
+        for wire in self._wires:
+            wire.clog(full)
 
     def tried(self, method: str) -> None:
         """See guard.Watch."""
@@ -207,6 +214,7 @@ class SshServer(asyncssh.SSHServer):
         if refusal:
             self._refused += 1
         else:
+            wire.clog(self._clogged)
             self._wires.add(wire)
             self._house.opened(wire)
         return wire

@@ -84,7 +84,7 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
         self._keyboard: Keyboard | None = None
         self._chunks: deque[bytes] = deque()
         self._waiting = 0
-        self._held = self._eof = self._full = self._lost = False
+        self._held = self._eof = self._full = self._clogged = self._lost = False
         self._bell = Bell()
 
     # AsyncSSH's side: in the hub, never blocking.
@@ -150,6 +150,11 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
         self._full = False
         self._bell.ring()
 
+    def clog(self, full: bool) -> None:
+        """The whole connection takes no more for now, however much this channel may send, or it does again."""
+        self._clogged = full
+        self._bell.ring()
+
     def connection_lost(self, exc: Exception | None) -> None:
         """See asyncssh.SSHServerSession."""
         self._lost = True
@@ -158,7 +163,7 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
 
     def _type(self, keyboard: Keyboard, keys: bytes) -> bytes:
         lines, echo = keyboard.press(keys)
-        if echo and self._chan and not self._full and not self._chan.is_closing():
+        if echo and self._chan and not (self._full or self._clogged) and not self._chan.is_closing():
             self._chan.write(echo)
         if keyboard.interrupted:
             self._interrupt()
@@ -233,7 +238,7 @@ class SshWire(asyncssh.SSHServerSession[bytes]):
             data = data.replace(b"\n", b"\r\n")
         kind = asyncssh.EXTENDED_DATA_STDERR if error and not self.tty else None
         for at in range(0, len(data), CHUNK):
-            while self._full and not self._lost:
+            while (self._full or self._clogged) and not self._lost:
                 self._bell.wait()
             if self._lost or not self._chan:
                 raise Disconnected("the client is gone")

@@ -323,3 +323,23 @@ def test_a_key_that_is_removed_during_its_login_does_not_come_in(doors):
 
     with pytest.raises((asyncssh.Error, OSError)):
         asyncio.run(enter())
+
+
+def test_who_reads_nothing_of_what_it_wants_at_once_takes_no_memory(doors):
+    async def want_much() -> None:
+        async with connect(doors) as connection:
+            await connection.create_session(asyncssh.SSHClientSession, "flood 300", encoding=None, window=1 << 30)
+            connection._transport.pause_reading()
+            for _ in range(5):
+                assert (await asyncio.to_thread(doors.ssh, "whoami")).returncode == 0
+                assert resident(doors) - before < 64_000
+            connection.abort()
+
+    before = resident(doors)
+    asyncio.run(want_much())
+
+
+def resident(doors: Doors) -> int:
+    """Kilobytes of the door's process."""
+    status = Path(f"/proc/{doors.process.pid}/status").read_text()
+    return int(status.split("VmRSS:")[1].split()[0])
