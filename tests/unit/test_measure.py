@@ -64,7 +64,7 @@ def test_a_folder_that_is_named_many_times_counts_each_time_and_is_looked_at_onc
     assert store.looked == 11
 
 
-def test_more_files_than_there_are_atoms_are_refused_after_few_looks(store: Store) -> None:
+def test_too_many_files_are_refused_after_few_looks(store: Store) -> None:
     with pytest.raises(BadInput, match="tree: it has more than 200000 files and folders; use fewer"):
         nested(store, (b"a", b"b", b"c"), 11, Limits(10, 1_000_000))
     assert store.looked == 12
