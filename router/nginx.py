@@ -26,6 +26,8 @@ from services.settings import Settings
 __all__ = ["Nginx", "RouteRefused"]
 
 ANSWER_WITHIN = 2.0
+FRONT_AGAIN = 3600.0
+"""Seconds until the front is tried again that nginx did not take: it may only have been slow."""
 logger = logging.getLogger(__name__)
 
 
@@ -47,7 +49,7 @@ class Nginx:
         self._master = Master(settings.nginx, self._folder)
         self._lock = threading.Lock()
         self._changes = 0
-        self._front_refused = False
+        self._front_due = 0.0
 
     def look(self) -> Seen:
         """Ask nginx what it serves, within ANSWER_WITHIN seconds. Keeps nobody else from changing it meanwhile."""
@@ -112,7 +114,7 @@ class Nginx:
 
     def _with_front(self) -> bool:
         """Whether nginx counts connections before it reads them, if it can (see router/front.py)."""
-        return not self._front_refused and front.is_free(self._folder / "conf.d")
+        return monotonic() >= self._front_due and front.is_free(self._folder / "conf.d")
 
     def _render(self, routes: Iterable[AppRoute], with_front: bool, with_socket: bool = True) -> dict[str, str]:
         for name, mode in (("", 0o711), ("trees", 0o700), ("logs", 0o711), ("temp", 0o711), ("conf.d", 0o755)):
@@ -133,7 +135,7 @@ class Nginx:
             if not _is_fronted(files):
                 raise
             self._switch(self._render(routes, with_front=False))
-            self._front_refused = True
+            self._front_due = monotonic() + FRONT_AGAIN
             logger.warning("half-sent requests are not limited per address: with the stream module, %s", error)
 
     def _switch(self, files: dict[str, str]) -> None:
