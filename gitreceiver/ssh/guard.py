@@ -58,7 +58,8 @@ class Guard:
         self._packets, self._bytes = self._limits.stranger_packets, self._limits.stranger_bytes
         self._tries, self._failures, self._open = 0, 0, ""
         self._logged_in = self._waiting = self._exchanged = self.over = False
-        conn.pause_writing = lambda: watch.clogged(True)  # type: ignore[method-assign] # AsyncSSH does nothing then
+        # AsyncSSH (2.24.1) does nothing then: findings/asyncssh-drain.sh
+        conn.pause_writing = lambda: watch.clogged(True)  # type: ignore[method-assign]
         conn.resume_writing = lambda: watch.clogged(False)  # type: ignore[method-assign]
         conn.data_received = self._received  # type: ignore[method-assign]
         conn.process_packet = self._processed  # type: ignore[method-assign, assignment]
