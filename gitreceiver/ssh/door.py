@@ -16,9 +16,10 @@ from gitreceiver.removals import Removals
 from gitreceiver.session import Session
 from gitreceiver.ssh.algorithms import options
 from gitreceiver.ssh.hostkey import host_key
+from gitreceiver.ssh.house import Authorize
 from gitreceiver.ssh.limits import DoorLimits
 from gitreceiver.ssh.pace import Pace
-from gitreceiver.ssh.server import Authorize, SshServer
+from gitreceiver.ssh.server import SshServer
 from gitreceiver.ssh.shares import may_take, refusal
 from gitreceiver.ssh.startups import Exchanges, Startups
 from gitreceiver.ssh.wire import SshWire

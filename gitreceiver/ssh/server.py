@@ -6,58 +6,23 @@ asked proves nothing. No shell, no subsystem, no forwarding of any kind: only ex
 
 import asyncio
 import logging
-from collections.abc import Callable
-from typing import Protocol
 
 import asyncssh
 
 from gitreceiver.session import Session, split_line
 from gitreceiver.ssh import startups
 from gitreceiver.ssh.algorithms import SIGNATURES, openssh, signature_algorithm, weakness
+from gitreceiver.ssh.green import in_green
 from gitreceiver.ssh.guard import Guard
+from gitreceiver.ssh.house import House
 from gitreceiver.ssh.idle import Idle
-from gitreceiver.ssh.limits import DoorLimits
-from gitreceiver.ssh.pace import Pace
-from gitreceiver.ssh.wire import SshWire, in_green
+from gitreceiver.ssh.wire import SshWire
 from services.decide import KEY_REMOVED
 from services.errors import BadInput, PushlogError, Refused
 
 log = logging.getLogger("pushlog.ssh")
 
 NO_SHELL = "Pushlog takes git pushes and commands, and has no shell; try: ssh … help"
-
-Authorize = Callable[[str, str], str | None]
-"""(fingerprint, public key as `<algorithm> <base64>`) → the key's name, or None when it may not enter. May block."""
-
-
-class House(Protocol):
-    """What a connection needs of the door behind it."""
-
-    authorize: Authorize
-    limits: DoorLimits
-    exchanges: startups.Exchanges
-    pace: Pace
-
-    def entered(self, server: "SshServer") -> None:
-        """A client connected; another one may have to go."""
-
-    def authenticated(self, server: "SshServer") -> str:
-        """The client proved who it is. Returns why nothing may run on this connection, or an empty text."""
-
-    def left(self, server: "SshServer") -> None:
-        """The client's connection is gone."""
-
-    def refusal(self, server: "SshServer", open_sessions: int) -> str:
-        """Why no further session may begin on a connection with so many, or an empty text."""
-
-    def opened(self, wire: SshWire) -> None:
-        """A session's channel is open."""
-
-    def closed(self, wire: SshWire) -> None:
-        """A session's channel is gone; its worker may go on."""
-
-    def work(self, session: Session) -> None:
-        """Run the session's command."""
 
 
 class SshServer(asyncssh.SSHServer):

@@ -5,62 +5,24 @@ are called by green threads and do. Input beyond INPUT_HIGH and output beyond th
 side wait, so memory stays flat however large a push is.
 """
 
-import asyncio
 import logging
 import time
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
-from typing import TypeVar
 
 import asyncssh
 import eventlet
-from eventlet.event import Event
 
 from gitreceiver.session import Disconnected
+from gitreceiver.ssh.green import Bell
 from gitreceiver.ssh.keyboard import Keyboard
 from services.errors import PushlogError
 
 log = logging.getLogger("pushlog.ssh")
-T = TypeVar("T")
 CHUNK = 64 * 1024
 INPUT_HIGH, INPUT_LOW = 1 << 20, 1 << 18
 INTERRUPTED = 130
-
-
-class Bell:
-    """Wakes every green thread that waits; may be rung from the hub."""
-
-    def __init__(self) -> None:
-        self._event = Event()
-
-    def ring(self) -> None:
-        """Wake who waits now."""
-        event, self._event = self._event, Event()
-        event.send()
-
-    def wait(self, seconds: float | None = None) -> None:
-        """Wait for the next ring, at most `seconds`."""
-        with eventlet.Timeout(seconds, False):
-            self._event.wait()
-
-
-async def in_green(call: Callable[..., T], *args: object) -> T:
-    """Await the blocking `call` in a green thread."""
-    future: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-    def run() -> None:
-        try:
-            result = call(*args)
-        except Exception as error:
-            if not future.done():  # the await below raises it
-                future.set_exception(error)
-        else:
-            if not future.done():
-                future.set_result(result)
-
-    eventlet.spawn_n(run)
-    return await future
 
 
 class SshWire(asyncssh.SSHServerSession[bytes]):
