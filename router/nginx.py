@@ -8,6 +8,7 @@ leads there, a socket that a killed nginx left stands in nobody's way, and the a
 
 import logging
 import secrets
+import stat
 import threading
 import time
 from collections.abc import Iterable
@@ -119,8 +120,10 @@ class Nginx:
     def _render(self, routes: Iterable[AppRoute], with_front: bool, with_socket: bool = True) -> dict[str, str]:
         for name, mode in (("", 0o711), ("trees", 0o700), ("logs", 0o711), ("temp", 0o711), ("conf.d", 0o755)):
             folder = self._folder / name
-            if not folder.is_dir():
-                folder.mkdir(parents=True)
+            made = not folder.is_dir()
+            folder.mkdir(parents=True, exist_ok=True)
+            # whoever made a folder with another mode: the workers must pass; the operator's own stays as it is
+            if made or (name != "conf.d" and stat.S_IMODE(folder.stat().st_mode) != mode):
                 folder.chmod(mode)
         on = machine.here(self._settings.nginx)
         front.prepare(self._folder, on.group)

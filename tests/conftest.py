@@ -4,6 +4,7 @@ import os
 import re
 import signal
 from collections import defaultdict
+from collections.abc import Iterator
 
 import pytest
 
@@ -25,6 +26,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 def pytest_configure() -> None:
     """Has SIGTERM end the run as Ctrl-C does: instances, containers and servers of the tests are taken down."""
     signal.signal(signal.SIGTERM, lambda *_: pytest.exit("told to end", returncode=143))
+
+
+@pytest.fixture(autouse=True)
+def umask() -> Iterator[None]:
+    """Gives the next test the umask that this one had: the platform sets its own where a test runs it."""
+    before = os.umask(0o022)
+    os.umask(before)
+    yield
+    os.umask(before)
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:

@@ -332,6 +332,7 @@ def test_an_nginx_that_an_older_version_started_is_taken_over_without_a_failed_r
     app = web_app("app")
     for name in ("trees/old.1", "logs", "temp", "conf.d", "run"):
         (folder / name).mkdir(parents=True)
+        (folder / name).chmod(0o711)
     with socket.socket(socket.AF_UNIX) as stale:  # as a reload leaves it that nginx did not take
         stale.bind(f"/proc/self/fd/{os.open(folder, os.O_PATH)}/{SOCKET}")
     (folder / "trees/old.1/nginx.conf").write_text(
@@ -602,3 +603,10 @@ def test_a_dead_container_among_several_fails_no_request(nginx, port, web_app):
     publish(nginx, [route(f"127.0.0.1:{free_port()}", alive.address, f"127.0.0.1:{free_port()}")], "hello")
     replies: list[Reply] = [get(port, HOST) for _ in range(50)]
     assert {reply.status for reply in replies} == {200}
+
+
+def test_a_folder_that_somebody_made_for_themselves_alone_keeps_no_worker_out(nginx, port, folder, web_app):
+    folder.chmod(0o700)
+    app = web_app("app")
+    publish(nginx, [route(app.address)], "hello")
+    assert get(port, HOST, method="POST", body=b"x" * 50_000).app == "app"  # it lies below the folder for a while
