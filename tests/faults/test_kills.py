@@ -35,8 +35,8 @@ EFFECTS = {
     "configsvc": [],
     "deployer": [f"deployer.containers:Containers.{name}" for name in ("create", "start", "serve", "stop", "remove")],
     "router": [
-        "router.nginx:Nginx._write",
-        "router.nginx:Nginx._point",
+        "router.trees:Trees.write",
+        "router.trees:Trees.point",
         "router.master:Master.test",
         "router.master:Master.reload",
     ],
