@@ -2,7 +2,7 @@
 
 from tests.attacks.means import disk
 from tests.attacks.neighbour import Neighbour, unharmed
-from tests.e2e.harness import Instance, wait_for
+from tests.e2e.harness import Instance, size, wait_for
 
 PUSHES = 4
 
@@ -11,7 +11,7 @@ def test_small_pushes_of_large_trees_whose_builds_fail_fill_no_disk_and_delay_no
     instance: Instance, neighbour: Neighbour, user: Neighbour
 ):
     blobs, repositories = instance.home / "blobs", instance.home / "repositories"
-    before, there = disk.used(blobs) + disk.used(repositories), set(repositories.iterdir())
+    before, there = size(blobs) + size(repositories), set(repositories.iterdir())
 
     with unharmed(neighbour), disk.hollow_pushes(user, PUSHES) as said:
         pass
@@ -19,7 +19,7 @@ def test_small_pushes_of_large_trees_whose_builds_fail_fill_no_disk_and_delay_no
     assert len(said) == PUSHES
     assert all("Procfile: there is none" in text for text in said), said
     wait_for(lambda: not list((blobs / "sources").iterdir()), "the end of the tars")
-    assert disk.used(blobs) + disk.used(repositories) - before < disk.MIB
+    assert size(blobs) + size(repositories) - before < disk.MIB
     for number in (1, 2):
         instance.pushlog("apps:destroy", f"{user.app}-{number}", "--force", "--now")
     wait_for(lambda: set(repositories.iterdir()) == there, "the end of the repositories")

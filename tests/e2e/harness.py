@@ -253,6 +253,21 @@ def passable(folder: Path) -> None:
         parent.chmod(0o711)
 
 
+def below(folder: Path) -> Iterator[Path]:
+    """All that lies below a folder, while others remove some of it."""
+    for parent, folders, files in os.walk(folder):
+        yield from (Path(parent, name) for name in (*folders, *files))
+
+
+def size(folder: Path) -> int:
+    """The bytes of the files below a folder; of those that go meanwhile none."""
+    total = 0
+    for path in below(folder):
+        with suppress(FileNotFoundError):
+            total += path.stat().st_size if path.is_file() else 0
+    return total
+
+
 def docker(*words: str) -> str:
     """Run the docker command."""
     return subprocess.run(["docker", *words], check=True, capture_output=True, text=True).stdout

@@ -9,18 +9,13 @@ from pathlib import Path
 import pytest
 
 from tests.e2e.apps import ECHO
-from tests.e2e.harness import Checkout, Instance, Runs, wait_for
+from tests.e2e.harness import Checkout, Instance, Runs, below, size, wait_for
 
 Checkouts = Callable[..., Checkout]
 
 LARGE = {**ECHO, **{f"zeros-{number}": "\0" * (16 << 20) for number in range(4)}}
 """A tree of 64 MiB, whose pack has a few kilobytes."""
 PUSH = "push.received"
-
-
-def size(folder: Path) -> int:
-    """The bytes of the files below a folder."""
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
 def pushed(instance: Instance, app: str) -> dict[str, str]:
@@ -77,7 +72,7 @@ def test_nothing_of_an_app_remains_that_was_destroyed_for_good(shared: Instance,
 
     shared.ssh("apps:destroy", app, "--force", "--now")
 
-    wait_for(lambda: not [path for path in shared.home.rglob("*") if id_ in path.name], "the end of its files")
+    wait_for(lambda: not [path for path in below(shared.home) if id_ in path.name], "the end of its files")
 
 
 @pytest.fixture(scope="module")

@@ -3,24 +3,12 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 from tests.attacks.neighbour import Neighbour
 
 MIB = 1 << 20
 FILES, SIZE = 16, 16 * MIB
 """Files of zeros in a tree, and the bytes of each: one object of the pack, which has a few KiB."""
-
-
-def used(folder: Path) -> int:
-    """The bytes of the files below a folder; of those that go meanwhile none."""
-    total = 0
-    for path in folder.rglob("*"):
-        try:
-            total += path.stat().st_size
-        except FileNotFoundError:
-            continue
-    return total
 
 
 @contextmanager
