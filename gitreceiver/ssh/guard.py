@@ -33,8 +33,8 @@ class Watch(Protocol):
     def turn(self) -> float | None:
         """The seconds until a key exchange has its turn, or None."""
 
-    def rest(self, took: float) -> float:
-        """The seconds that this client rests after a slice of bytes that took so many."""
+    def rest(self, size: int, took: float) -> float:
+        """The seconds that this client rests after a read of `size` bytes that took so many."""
 
     def clogged(self, full: bool) -> None:
         """The client does not read what is sent to it as fast as that comes, or it does again."""
@@ -114,10 +114,11 @@ class Guard:
         data, self._left = b"" if self.over else self._left, b""
         for at in range(0, len(data), SLICE):
             began = time.thread_time()
-            self._receive(data[at : at + SLICE])
+            piece = data[at : at + SLICE]
+            self._receive(piece)
             if self.over:
                 return
-            if seconds := self._watch.rest(time.thread_time() - began):
+            if seconds := self._watch.rest(len(piece), time.thread_time() - began):
                 self._left = data[at + SLICE :]
                 self._read(False)
                 asyncio.get_running_loop().call_later(seconds, self._take_in)

@@ -88,9 +88,9 @@ class SshServer(asyncssh.SSHServer):
         """What a record says of whom it is about, so that one address does not use up the log's lines for all."""
         return {"source": self.source}
 
-    def rest(self, took: float) -> float:
+    def rest(self, size: int, took: float) -> float:
         """See guard.Watch."""
-        return self._house.pace.rest(self.fingerprint or self.source, took)
+        return self._house.pace.rest(self.fingerprint or self.source, size, took)
 
     def clogged(self, full: bool) -> None:
         """See guard.Watch."""
