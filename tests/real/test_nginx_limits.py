@@ -151,10 +151,15 @@ def test_the_proxy_itself_has_no_share(port, app):
 
 def test_uploads_have_a_share_of_their_own(port):
     with ExitStack() as stack:
-        for _ in range(UPLOADS):
+
+        def begin():
             begun = stack.enter_context(closing(send(port, "POST /", "203.0.113.3")))
             begun.sendall(b"Content-Length: 1000000\r\n\r\n" + b"x" * 65536)
-        until(lambda: status(port, "203.0.113.3", method="POST", body=b"x" * 200_000) == 429)
+
+        for _ in range(UPLOADS - 1):
+            begin()
+        # one more each time, as one whose headers came late is ended and does not count
+        until(lambda: begin() or status(port, "203.0.113.3", method="POST", body=b"x" * 200_000) == 429)
         assert status(port, "203.0.113.3", method="POST", body=b"x" * 50_000) == 200
         assert status(port, "203.0.113.4", method="POST", body=b"x" * 200_000) == 200
 
