@@ -8,7 +8,7 @@ import pytest
 
 from tests.attacks.neighbour import Neighbour
 from tests.attacks.places import Place, place
-from tests.e2e.harness import Instance, passable
+from tests.e2e.harness import Instance, passable, started
 
 
 @pytest.fixture(scope="session")
@@ -16,12 +16,8 @@ def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     """The instance, listening on every address."""
     folder = tmp_path_factory.mktemp("attacked")
     passable(folder)
-    made = Instance(folder / "home", f"attacked-{os.getpid()}")
-    try:
-        made.start()
-        yield made
-    finally:
-        made.purge()
+    with started(Instance(folder / "home", f"attacked-{os.getpid()}")) as instance:
+        yield instance
 
 
 @pytest.fixture(scope="session")

@@ -9,7 +9,7 @@ import pytest
 
 from tests import postgres
 from tests.e2e.cluster import Cluster
-from tests.e2e.harness import Checkout, Instance, Runs, passable
+from tests.e2e.harness import Checkout, Instance, Runs, passable, started
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -52,16 +52,6 @@ def running(mode: str, request: pytest.FixtureRequest) -> Runs:
                 yield instance
 
     return run
-
-
-@contextmanager
-def started(instance: Instance) -> Iterator[Instance]:
-    """The instance, running; nothing of it is left."""
-    try:
-        instance.start()
-        yield instance
-    finally:
-        instance.purge()
 
 
 @pytest.fixture(scope="session")

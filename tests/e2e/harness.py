@@ -243,6 +243,8 @@ class Instance:
         return list(json.loads(shown.stdout))
 
 
+Kind = TypeVar("Kind", bound=Instance)
+
 Runs = Callable[[Path, str, Mapping[str, str]], AbstractContextManager[Instance]]
 """Runs an instance of the mode under test for a block: `with running(folder, name, settings) as instance`."""
 
@@ -251,6 +253,16 @@ def passable(folder: Path) -> None:
     """Let nginx's workers pass through a folder of the tests."""
     for parent in (folder, *folder.parents[:2]):
         parent.chmod(0o711)
+
+
+@contextmanager
+def started(instance: Kind) -> Iterator[Kind]:
+    """The instance, running; nothing of it is left."""
+    try:
+        instance.start()
+        yield instance
+    finally:
+        instance.purge()
 
 
 def below(folder: Path) -> Iterator[Path]:

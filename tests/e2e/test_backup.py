@@ -18,8 +18,7 @@ from services.tables import events
 from tests import fleet, postgres
 from tests.e2e.apps import ECHO
 from tests.e2e.cluster import Cluster
-from tests.e2e.conftest import started
-from tests.e2e.harness import Answer, Checkout, Instance, Runs, passable, wait_for
+from tests.e2e.harness import Answer, Checkout, Instance, Runs, passable, started, wait_for
 from tests.e2e.world import at_once, in_docker
 
 pytestmark = pytest.mark.only("embedded", "what a backup is does not depend on it; tests/contract has both logs")

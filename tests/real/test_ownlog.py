@@ -14,7 +14,7 @@ from asyncssh.packet import String
 
 from services.ownfile import LIMIT
 from services.ownlog import CLIENT_SHARE, LONGEST
-from tests.e2e.harness import Instance, passable, wait_for
+from tests.e2e.harness import Instance, passable, started, wait_for
 
 FORGED = b"rsa\n2026-01-01 00:00:00,000 pushlog INFO ready: gitreceiver\r\x1b]0;title\x07\xe2\x80\xa8"
 RECORD = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [\w.]+ [A-Z]+ |    ).*")
@@ -24,12 +24,8 @@ RECORD = re.compile(r"(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3} [\w.]+ [A-Z]+ |    )
 def instance(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Instance]:
     folder = tmp_path_factory.mktemp("ownlog")
     passable(folder)
-    instance = Instance(folder / "home", f"real-{os.urandom(3).hex()}")
-    try:
-        instance.start()
+    with started(Instance(folder / "home", f"real-{os.urandom(3).hex()}")) as instance:
         yield instance
-    finally:
-        instance.purge()
 
 
 def log(instance: Instance) -> Path:
